@@ -4,6 +4,7 @@
 "How many clips did Natalia sell altogether?", 72                    ->  "72 clips"
 """
 
+import dataclasses
 import re
 
 from reasoner_jax.synthesis.sentence import Sentence, parse
@@ -129,6 +130,9 @@ def claim_of(text: str, context: str) -> str | None:
     if sentence is None:
         return None
     value = _written(sentence.value)
+    if value.startswith("$"):  # "$6 more dollars"
+        tail = " ".join(re.sub(r"\bdollars?\b", "", sentence.tail).split())
+        sentence = dataclasses.replace(sentence, tail=tail)
     clause = _stated_before(sentence, value) or _stated(sentence, value)
     if clause is None or not _is_speakable(clause):
         return None

@@ -14,6 +14,7 @@ from reasoner_jax.synthesis.claim import claim_of
         ),
         ("So it costs $5.00 x 4 = $20.00, which is a lot", "it costs $20"),
         ("She pays 3*1.5 = $4.5", "she pays $4.50"),
+        ("She needs 9-3 = $6 more dollars", "she needs $6 more"),
         ("The boys drink 72 cartons because 8 x 9 = 72", "the boys drink 72 cartons"),
         ("There are 2 walkers and they have 2 legs so that's 2*2 = 4 legs", "that's 4 legs"),
         ("50 x 3/5 = 30 children are boys.", "30 children are boys"),
