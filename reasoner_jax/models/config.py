@@ -98,7 +98,12 @@ class AudioEncoderConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ThinkerConfig:
-    """Audio encoder, embedding, decoder, head. Token ids are config.json's."""
+    """Audio encoder, embedding, decoder, head. Token ids are config.json's.
+
+    With a `blank_token_id` the network also spells what it hears: a CTC head over the vocabulary,
+    whose blank that token is. Networks whose encoder starts from nothing need it (see `Thinker`);
+    Qwen's has none.
+    """
 
     vocab_size: int
     decoder: DecoderConfig
@@ -107,6 +112,7 @@ class ThinkerConfig:
     audio_token_id: int
     audio_start_token_id: int
     audio_end_token_id: int
+    blank_token_id: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -156,6 +156,10 @@ class Decoder(nn.Module):
     def embed(self, tokens: Int[Array, "B L"]) -> Float[Array, "B L E"]:
         return self.embed_tokens(tokens)
 
+    def expected_embedding(self, probabilities: Float[Array, "B L V"]) -> Float[Array, "B L E"]:
+        """The mean vector of the table under each distribution."""
+        return self.embed_tokens.average(probabilities)
+
     def unembed(self, hidden: Hidden) -> Float[Array, "B L V"]:
         """Logits of a head tied to the embedding table."""
         return self.embed_tokens.attend(hidden)

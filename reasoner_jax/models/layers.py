@@ -88,6 +88,9 @@ class Embed(nn.Module):
         table = constrain(self.embedding, self.axes[0], None)
         return jnp.take(table, tokens, axis=0).astype(self.compute.activation)
 
+    def average(self, weights: Float[Array, "... V"]) -> Float[Array, "... D"]:
+        return matmul(weights, self.embedding, self.compute.activation)
+
     def attend(self, x: Float[Array, "... D"]) -> Float[Array, "... V"]:
         return matmul(x, self.embedding.T, self.compute.activation)
 

@@ -96,6 +96,8 @@ class Omni:
         params: {"thinker": ..., "talker": ..., "token2wav": ...}.
         tokenizer: of the checkpoint; None for a network that has none yet.
         voices: speakers by name.
+        reply_format: how it was taught to be asked (`text.reply_format`); None for a network that we
+            did not teach.
         mesh: where the parameters live; None for one device.
         origin: what else its checkpoint held, kept for saving; see `weights.load`.
     """
@@ -105,6 +107,7 @@ class Omni:
     params: Params = dataclasses.field(repr=False)
     tokenizer: Any = None
     voices: Mapping[str, Voice] = dataclasses.field(default_factory=dict, repr=False)
+    reply_format: Any = None
     mesh: Mesh | None = None
     origin: Any = dataclasses.field(default=None, repr=False)
 

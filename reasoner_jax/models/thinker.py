@@ -42,13 +42,31 @@ class Thinker(nn.Module):
         self.model = Decoder(config.decoder, compute, config.vocab_size, config.decoder.width)
         if not config.tie_embeddings:
             self.lm_head = Dense(config.vocab_size, ("embed", "vocab"), compute, use_bias=False)
+        if config.blank_token_id is not None:
+            self.ctc_head = Dense(config.vocab_size, ("embed", "vocab"), compute)
 
     def encode_audio(
         self, mel: Float[Array, "B C F M"], frames: Int[Array, "B C"]
     ) -> tuple[Float[Array, "B A D"], Bool[Array, "B A"]]:
         """Audio tokens of a row's chunks in one line, and which of them are valid."""
+        return self.hear(mel, frames)[:2]
+
+    def hear(
+        self, mel: Float[Array, "B C F M"], frames: Int[Array, "B C"]
+    ) -> tuple[Float[Array, "B A D"], Bool[Array, "B A"], Float[Array, "B A V"] | None]:
+        """As `encode_audio`, and the CTC head's scores of every audio token.
+
+        What the head spells is added to the audio tokens in the decoder's own words: the mean of
+        the embeddings, weighted by their probabilities. A decoder that can read can then hear.
+        """
         audio, valid = self.audio_tower(mel, frames)
-        return audio.reshape(audio.shape[0], -1, audio.shape[-1]), valid.reshape(len(valid), -1)
+        audio = audio.reshape(audio.shape[0], -1, audio.shape[-1])
+        valid = valid.reshape(len(valid), -1)
+        if self.config.blank_token_id is None:
+            return audio, valid, None
+        spelling = self.ctc_head(audio).astype(jnp.float32)
+        words = self.model.expected_embedding(nn.softmax(spelling))
+        return audio + words, valid, spelling
 
     def embed(
         self,

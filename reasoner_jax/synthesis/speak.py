@@ -42,6 +42,7 @@ class WorkerSpeaker(BackEnd):
         python: str = sys.executable,
         timeout_s: float = 120.0,
         worker: Sequence[str] = (),
+        **extra: Any,
     ) -> None:
         """Starts nothing yet.
 
@@ -53,7 +54,9 @@ class WorkerSpeaker(BackEnd):
             python: interpreter of the worker; another environment's keeps the GPL programs apart.
             timeout_s: per text, starting included.
             worker: another program with the protocol of `speech_worker.py`.
+            **extra: fields of every request that only this program knows.
         """
+        self._extra = extra
         self._voices = dict(voices)
         self.voice_ids = tuple(self._voices)
         self._seed = seed
@@ -70,6 +73,7 @@ class WorkerSpeaker(BackEnd):
             "voice": self._voices[voice_id],
             "speed": speed,
             "seed": augment.stable_seed("speak", self._seed, voice_id, text) % 2**31,
+            **self._extra,
         }
         try:
             return self._worker.ask(request)
@@ -82,12 +86,21 @@ class PiperSpeaker(WorkerSpeaker):
 
     name = "piper"
 
-    def __init__(self, models: Mapping[str, str] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, str] | None = None,
+        *,
+        variation: float = 1.0,
+        **options: Any,
+    ) -> None:
         """See `WorkerSpeaker`.
 
         Args:
             models: voice id -> .onnx file of a Piper voice, with its .onnx.json beside it; by
                 default the voice bundled with the `speech` extra.
+            variation: of melody and lengths, relative to the voice's own. At 0 a text always sounds
+                the same, which a small talker learns from far fewer examples, and speaking
+                takes half the time.
             **options: of `WorkerSpeaker`.
 
         Raises:
@@ -97,7 +110,8 @@ class PiperSpeaker(WorkerSpeaker):
             for file in (Path(path), Path(f"{path}.json")):
                 if not file.is_file():
                     raise FileNotFoundError(f"{file}: no such file, for Piper's voice {voice_id!r}")
-        super().__init__("piper", models or {"en_US-joe-medium": ""}, **options)
+        voices = models or {"en_US-joe-medium": ""}
+        super().__init__("piper", voices, variation=variation, **options)
 
 
 class EspeakSpeaker(WorkerSpeaker):

@@ -5,7 +5,7 @@ It knows nothing of this package and is run by its path, see `worker.py`:
     python -P speech_worker.py piper     < requests > answers
     python -P speech_worker.py espeak    < requests > answers
 
-A request is a line of JSON: {"text", "voice", "speed", "seed"}. An answer is a line of JSON,
+A request is a line of JSON: {"text", "voice", "speed", "seed"}, for Piper also {"variation"}. An answer is a line of JSON,
 {"sample_rate_hz", "num_bytes"}, then that many bytes of 16-bit little-endian mono samples; or
 {"error": why}, or {"missing": the module to install}. The worker ends when its input does.
 """
@@ -44,14 +44,26 @@ class Piper:
         self._options.intra_op_num_threads = 1
         # Loading without optimisation is 5 times faster, and running no slower.
         self._options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self._steady: dict[str, Any] = {}
 
-    def speak(self, text: str, voice: str, speed: float, seed: int) -> Answer:
+    def speak(
+        self, text: str, voice: str, speed: float, seed: int, variation: float = 1.0
+    ) -> Answer:
         """`voice` is the path of an .onnx file, or empty for the bundled voice."""
         import numpy as np
 
-        speaker = self._load(voice or self._bundled(), seed)
+        path = voice or self._bundled()
+        if variation:
+            speaker = self._load(path, seed)
+        else:  # nothing is drawn, so the session of the text before does
+            if path not in self._steady:
+                self._steady[path] = self._load(path, seed)
+            speaker = self._steady[path]
         config = self._piper.SynthesisConfig(
-            length_scale=speaker.config.length_scale / speed, normalize_audio=False
+            length_scale=speaker.config.length_scale / speed,
+            noise_scale=speaker.config.noise_scale * variation,
+            noise_w_scale=speaker.config.noise_w_scale * variation,
+            normalize_audio=False,
         )
         rate_hz = speaker.config.sample_rate
         pause = np.zeros(int(PAUSE_S * rate_hz), np.float32)

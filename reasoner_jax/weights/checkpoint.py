@@ -1,10 +1,11 @@
 """Checkpoint directories of our own: parameters by Orbax, everything else beside them.
 
-    reasoner.json         sizes, token ids, the config.json of the origin, versions
+    reasoner.json         sizes, token ids, reply format, the config.json of the origin, versions
     params/               Orbax; layers stacked
     tokenizer/            `manifest.TEXT_FILES`
     spk_dict.pt           voices
     carried.safetensors   tensors of the original that this project does not compute with
+    codec/                of a codec that is not part of the parameters
 
 Knows no Hugging Face layout and no training state, which may lie beside these files.
 """
@@ -13,6 +14,7 @@ import collections
 import importlib.metadata
 import json
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +30,7 @@ from orbax.checkpoint import v1 as ocp
 from reasoner_jax.core import params as trees
 from reasoner_jax.core.params import Params
 from reasoner_jax.models.config import OmniConfig
+from reasoner_jax.text.reply_format import ReplyFormat
 from reasoner_jax.weights.manifest import (
     Manifest,
     check_new_directory,
@@ -45,6 +48,7 @@ _PARAMS = "params"
 _TEXT = "tokenizer"
 _VOICES = "spk_dict.pt"
 _CARRIED = "carried.safetensors"
+_CODEC = "codec"
 _IN_FLIGHT_BYTES = 2**30
 _PACKAGES = ("reasoner_jax", "jax", "flax", "orbax-checkpoint")
 
@@ -111,6 +115,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
         "format": FORMAT,
         "config": manifest.config.to_dict(),
         "huggingface_config": manifest.original_config,
+        "reply_format": manifest.reply_format and manifest.reply_format.to_dict(),
         "written_with": {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
     text = json.dumps(description, indent=2, ensure_ascii=False)
@@ -120,6 +125,8 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     write_voices(directory / _VOICES, manifest.voices)
     if manifest.carried:
         write_file(directory / _CARRIED, manifest.carried)
+    if manifest.codec_files is not None:
+        shutil.copytree(manifest.codec_files, directory / _CODEC)
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -141,13 +148,16 @@ def read_manifest(directory: Path) -> Manifest:
             f"{file} is of format {version}, this version reads {FORMAT}; use the version that "
             f"wrote it: {description.get('written_with')}"
         )
-    carried = directory / _CARRIED
+    carried, codec = directory / _CARRIED, directory / _CODEC
+    reply_format = description.get("reply_format")
     return Manifest(
         OmniConfig.from_dict(config),
         original_config=description["huggingface_config"],
         text_files=directory / _TEXT,
         voices=read_voices(directory / _VOICES),
         carried=list_tensors(carried) if carried.is_file() else {},
+        reply_format=reply_format and ReplyFormat.from_dict(reply_format),
+        codec_files=codec if codec.is_dir() else None,
     )
 
 

@@ -51,6 +51,7 @@ def load(
         read(directory, expected, shardings),
         tokenizer=_tokenizer(manifest),
         voices=manifest.voices,
+        reply_format=manifest.reply_format,
         mesh=mesh,
         origin=manifest,
     )
@@ -73,7 +74,11 @@ def manifest_of(omni: Omni) -> Manifest:
     """What a checkpoint of this network holds besides its parameters."""
     manifest = omni.origin or Manifest(omni.config)
     return dataclasses.replace(
-        manifest, config=omni.config, tokenizer=omni.tokenizer, voices=omni.voices
+        manifest,
+        config=omni.config,
+        tokenizer=omni.tokenizer,
+        voices=omni.voices,
+        reply_format=omni.reply_format,
     )
 
 

@@ -16,6 +16,7 @@ from flax.core import meta
 from reasoner_jax.core.params import Params
 from reasoner_jax.models.config import Compute, OmniConfig, TalkerConfig, Token2WavConfig
 from reasoner_jax.models.omni import abstract_params
+from reasoner_jax.text.reply_format import ReplyFormat
 from reasoner_jax.text.tokenizer import Tokenizer
 from reasoner_jax.weights.safetensors_file import StoredTensor
 from reasoner_jax.weights.voices import Voice
@@ -48,6 +49,8 @@ class Manifest:
         tokenizer: written over the tokenizer of `text_files`, when tokens have been added since.
         voices: speakers by name.
         carried: tensors of the original that this project does not compute with, by name.
+        reply_format: how the network was taught to be asked; None for one we did not teach.
+        codec_files: directory of a codec that is not part of the parameters; None without one.
     """
 
     config: OmniConfig
@@ -56,6 +59,8 @@ class Manifest:
     tokenizer: Tokenizer | None = None
     voices: Mapping[str, Voice] = dataclasses.field(default_factory=dict)
     carried: Mapping[str, StoredTensor] = dataclasses.field(default_factory=dict)
+    reply_format: ReplyFormat | None = None
+    codec_files: Path | None = None
 
     def __post_init__(self) -> None:
         talker, token2wav = self.config.talker, self.config.token2wav
