@@ -195,6 +195,7 @@ class Example:
         loss_mask: true where the token is a target.
         mel: log-mel of the spoken question at 100 frames/s; None for text.
         spans: named ranges of tokens: prompt, audio, reply.
+        transcript: the spoken question's tokens, for the CTC head; None where it has no target.
         codes: speech codes of the response, for the talker; None without them.
     """
 
@@ -204,6 +205,7 @@ class Example:
     loss_mask: Bool[np.ndarray, " L"]
     mel: Float[np.ndarray, "T M"] | None = None
     spans: tuple[Span, ...] = ()
+    transcript: Int[np.ndarray, " W"] | None = None
     codes: Int[np.ndarray, " K"] | None = None
 
 
@@ -222,6 +224,8 @@ class Batch:
             one behind the other), -1 for none; names the culprits of a non-finite loss.
         mel: audio chunks in the order of their placeholders; None in a batch of text.
         frames: valid frames of each chunk, 0 for padding; None in a batch of text.
+        transcripts: what is said in the row's audio, its examples one behind the other, -1 for
+            padding; None unless the CTC head trains.
         codes: speech codes of the row's examples one behind the other, -1 for padding; None unless
             the talker trains.
         code_segment_ids: the segment that a code belongs to, 0 for padding; None as `codes`.
@@ -236,6 +240,7 @@ class Batch:
     example_rows: Int[Array, "B E"]
     mel: Float[Array, "B C F M"] | None = None
     frames: Int[Array, "B C"] | None = None
+    transcripts: Int[Array, "B W"] | None = None
     codes: Int[Array, "B K"] | None = None
     code_segment_ids: Int[Array, "B K"] | None = None
 
@@ -272,17 +277,26 @@ class Reply:
         response: what it said.
         reasoning: what it thought.
         timings: when.
-        violations: what the anticipation certificate found, one sentence each.
+        violations: what the anticipation certificate found, one sentence each; None if the words of
+            the question are not known, so that nothing could be checked.
+        truncated: it reached the bound on its length before it ended.
         sample_rate_hz: of the waveform.
         waveform: the spoken response; None for a silent reply.
+        tokens: all of it as ids, forced tokens included; None if unknown.
+        streams: a `Stream` for each of `tokens`.
+        vectors: what the talker reads, of each response token but its end; None if unwanted.
     """
 
     response: str
     reasoning: str
     timings: Timings
-    violations: tuple[str, ...] = ()
+    violations: tuple[str, ...] | None = ()
+    truncated: bool = False
     sample_rate_hz: int = 24_000
     waveform: Float[np.ndarray, " S"] | None = None
+    tokens: Int[np.ndarray, " L"] | None = None
+    streams: Int[np.ndarray, " L"] | None = None
+    vectors: Float[np.ndarray, "R D"] | None = None
 
 
 def to_dict(record: Any) -> dict[str, Any]:

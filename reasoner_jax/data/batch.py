@@ -54,13 +54,14 @@ class Renderer:
         silenced = 0
         for number, placed_row in enumerate(rows):
             row = {name: array[number] for name, array in arrays.items()}
-            starts = dict.fromkeys(("tokens", "chunks", "codes"), 0)
+            starts = dict.fromkeys(("tokens", "chunks", "codes", "words"), 0)
             for slot, placed in enumerate(placed_row):
                 example = self._complete(placed)
                 silenced += example is None
                 row["example_rows"][slot] = self.row_offsets[placed.component] + placed.record
                 _put_tokens(row, slot, starts, placed, learns=example is not None)
                 _put_audio(row, starts, placed, example)
+                _put_transcript(row, starts, placed, learns=example is not None)
                 _put_codes(row, slot, starts, placed, example)
         return arrays, silenced
 
@@ -98,6 +99,8 @@ class Renderer:
             shape = (row.chunks, self.frontend.chunk_frames, self.frontend.num_mel_bins)
             arrays["mel"] = full(0, *shape, dtype=np.float32)
             arrays["frames"] = full(0, row.chunks)
+        if row.words:
+            arrays["transcripts"] = full(-1, row.words)
         if row.codes:
             arrays["codes"] = full(-1, row.codes)
             arrays["code_segment_ids"] = full(0, row.codes)
@@ -129,6 +132,14 @@ def _put_audio(row: Arrays, starts: dict, placed: Placed, example: Example | Non
     left = num_frames - chunk_frames * np.arange(count)
     row["frames"][first : first + count] = np.minimum(left, chunk_frames)
     starts["chunks"] += count
+
+
+def _put_transcript(row: Arrays, starts: dict, placed: Placed, learns: bool) -> None:
+    """Words of sound that is silenced are left out: there is nothing to spell."""
+    words = placed.draft.example.transcript
+    if words is not None and learns:
+        row["transcripts"][starts["words"] : starts["words"] + len(words)] = words
+        starts["words"] += len(words)
 
 
 def _put_codes(

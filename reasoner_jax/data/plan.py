@@ -43,22 +43,25 @@ class RowBudget:
         tokens: L.
         chunks: C, audio chunks (2 seconds each); 0 for rows of text.
         codes: K, speech codes; 0 for rows without a talker.
+        words: W, tokens of transcripts; 0 for rows without a CTC head.
         examples: E, the most examples of a row.
     """
 
     tokens: int
     chunks: int = 0
     codes: int = 0
+    words: int = 0
     examples: int = 64
 
     def __post_init__(self) -> None:
-        for name, least in (("tokens", 1), ("chunks", 0), ("codes", 0), ("examples", 1)):
+        least_of = {"tokens": 1, "chunks": 0, "codes": 0, "words": 0, "examples": 1}
+        for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise ValueError(f"row.{name} is {getattr(self, name)}, expected {least} or more")
 
     def as_array(self) -> np.ndarray:
         """The budgets in the order of `row_lengths`."""
-        return np.array([self.tokens, self.chunks, self.codes, self.examples])
+        return np.array([self.tokens, self.chunks, self.codes, self.words, self.examples])
 
 
 class Placed(NamedTuple):
@@ -177,7 +180,7 @@ class Planner:
         if isinstance(drafted, Dropped):
             return drafted
         for name, length, budget in zip(
-            ("tokens", "audio chunks", "speech codes"),
+            ("tokens", "audio chunks", "speech codes", "words of transcript"),
             self._lengths(drafted),
             self.row.as_array(),
             strict=False,
@@ -186,7 +189,7 @@ class Planner:
                 return Dropped(f"too many {name}")
         return drafted
 
-    def _lengths(self, drafted: Draft) -> tuple[int, int, int, int]:
+    def _lengths(self, drafted: Draft) -> tuple[int, ...]:
         return row_lengths(drafted, self.frontend.chunk_frames)
 
     def _rows(self, number: int, placed: list[Placed]) -> list[list[Placed]]:
@@ -223,21 +226,23 @@ def balanced_budget(
     Raises:
         ValueError: as for `Planner`, or no example of the sample fits.
     """
-    unlimited = RowBudget(tokens, chunks=_UNLIMITED, codes=_UNLIMITED, examples=examples)
+    unlimited = RowBudget(tokens, _UNLIMITED, _UNLIMITED, _UNLIMITED, examples)
     window = Planner(components, frontend, unlimited, window=sample).window(0)
     drafts = [placed.draft for row in window.rows for placed in row]
     if not drafts:
         raise ValueError(f"no example of {sample} fits {tokens} tokens: {dict(window.counts)}")
     lengths = np.array([row_lengths(each, frontend.chunk_frames) for each in drafts])
     average = np.rint(tokens * lengths.sum(axis=0) / lengths[:, 0].sum()).astype(int)
-    _, chunks, codes, _ = np.maximum(average, lengths.max(axis=0)).tolist()
-    return RowBudget(tokens, chunks, codes, examples)
+    _, chunks, codes, words, _ = np.maximum(average, lengths.max(axis=0)).tolist()
+    return RowBudget(tokens, chunks, codes, words, examples)
 
 
-def row_lengths(drafted: Draft, chunk_frames: int) -> tuple[int, int, int, int]:
+def row_lengths(drafted: Draft, chunk_frames: int) -> tuple[int, ...]:
     """What a draft takes of a row, in the order of `RowBudget.as_array`."""
     num_chunks = -(-drafted.num_frames // chunk_frames)
-    return drafted.num_inputs, num_chunks, drafted.num_codes, 1
+    transcript = drafted.example.transcript
+    num_words = 0 if transcript is None else len(transcript)
+    return drafted.num_inputs, num_chunks, drafted.num_codes, num_words, 1
 
 
 def _check_component(component: Component, row: RowBudget) -> None:
@@ -245,10 +250,11 @@ def _check_component(component: Component, row: RowBudget) -> None:
         raise ValueError(f"{component.dataset} has no records; leave it out or fill it")
     if not component.weight > 0:
         raise ValueError(f"weight of {component.dataset} is {component.weight}, expected above 0")
-    hears, speaks = component.task.prompt == "audio", component.task.codes
-    if (hears and not row.chunks) or (speaks and not row.codes):
+    task = component.task
+    lacks = (task.prompt == "audio" and not row.chunks) or (task.codes and not row.codes)
+    if lacks or (task.spell and not row.words):
         raise ValueError(
-            f"{component.task} needs audio chunks or speech codes that {row} has not; "
+            f"{task} needs audio chunks, speech codes or words that {row} has not; "
             "balanced_budget finds how many"
         )
 

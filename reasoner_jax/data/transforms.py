@@ -37,7 +37,9 @@ class Task:
         4, 5    audio    response      in_speaking (5 with codes)
 
     Attributes:
-        prompt: whether the question is heard or read (in spoken words).
+        prompt: whether the question is "audio", "text" (in spoken words), or "heard": text that
+            looks like what a CTC head spells, with blanks and repetitions; it prepares a decoder
+            for hearing at the price of reading.
         target: "transcript" repeats the question; "response" answers it, with the reasoning where
             the schedule's mode has one.
         schedules: layouts of the reply. Of several, each example draws one that it fits, anew in
@@ -48,9 +50,10 @@ class Task:
         codes: whether the speech codes of the response are targets too.
         allow_wait: whether a response that is too short for its reasoning may be held back by
             silent <|wait|> tokens; otherwise such an example fits no schedule.
+        spell: whether a CTC head learns the question's words from its audio.
     """
 
-    prompt: Literal["audio", "text"] = "audio"
+    prompt: Literal["audio", "text", "heard"] = "audio"
     target: Literal["transcript", "response"] = "response"
     schedules: tuple[Schedule, ...] = (Schedule(),)
     weights: tuple[float, ...] = ()
@@ -58,13 +61,17 @@ class Task:
     system: str = SPEECH_SYSTEM_PROMPT
     codes: bool = False
     allow_wait: bool = False
+    spell: bool = False
 
     def __post_init__(self) -> None:
-        for name, known in (("prompt", ("audio", "text")), ("target", ("transcript", "response"))):
+        kinds = {"prompt": ("audio", "text", "heard"), "target": ("transcript", "response")}
+        for name, known in kinds.items():
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"task.{name} is {getattr(self, name)!r}, expected {' or '.join(known)}"
                 )
+        if self.spell and self.prompt != "audio":
+            raise ValueError(f"task.spell needs prompt 'audio', got {self.prompt!r}")
         if not self.schedules:
             raise ValueError("task.schedules is empty, expected at least one Schedule")
         wrong = self.weights and len(self.weights) != len(self.schedules)
@@ -183,7 +190,7 @@ def draft(
     reply = _reply(outline, task, frontend, rng)
     if isinstance(reply, Dropped):
         return reply
-    prompt = _prompt(outline, task, frontend, num_audio)
+    prompt = _prompt(outline, task, frontend, num_audio, rng)
     start = len(prompt)
     spans = [Span("prompt", 0, start), Span("reply", start, start + len(reply))]
     if num_audio:
@@ -195,6 +202,7 @@ def draft(
         streams=np.concatenate([np.full(start, Stream.PROMPT, np.int8), reply.streams]),
         loss_mask=np.concatenate([np.zeros(start, bool), reply.loss_mask]),
         spans=tuple(spans),
+        transcript=_words(outline, frontend) if task.spell else None,
     )
     return Draft(example, num_frames, num_codes)
 
@@ -236,16 +244,40 @@ def complete(
     return dataclasses.replace(drafted.example, mel=mel, codes=codes)
 
 
+def _words(outline: Outline, frontend: Frontend) -> Int[np.ndarray, " W"]:
+    words = frontend.tokenizer.encode(outline.spoken_question, parse_special=False)
+    return np.array(words, np.int32)
+
+
 def _prompt(
-    outline: Outline, task: Task, frontend: Frontend, num_audio: int
+    outline: Outline, task: Task, frontend: Frontend, num_audio: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " L"]:
     tokenizer = frontend.tokenizer
-    if num_audio:
+    if num_audio or task.prompt == "heard":
         parts = _spoken_prompt_parts(tokenizer, task.instruction or None, task.system)
         audio = [tokenizer.token_id(SpecialToken.AUDIO)] * num_audio
+        if task.prompt == "heard":
+            blank = tokenizer.token_id(SpecialToken.END_OF_TEXT)
+            audio = as_spelled(_words(outline, frontend).tolist(), blank, rng)
         return np.array([*parts.before_audio, *audio, *parts.after_audio], np.int32)
     text = "\n".join(filter(None, [outline.spoken_question, task.instruction]))
     return np.array(encode_prompt(tokenizer, text, 0, task.system), np.int32)
+
+
+def as_spelled(words: list[int], blank: int, rng: np.random.Generator) -> list[int]:
+    """Words as a CTC head might spell them, frame by frame: with blanks between, some repeated.
+
+    [7, 8, 8]  ->  [0, 7, 7, 0, 0, 8, 0, 8]     with blank 0, for one
+
+    The pace is drawn for each text, as speakers have one: up to four blanks a word on average.
+    """
+    frames: list[int] = []
+    blanks_per_word = rng.uniform(0.3, 4.0)
+    for place, word in enumerate(words):
+        repeated = place > 0 and word == words[place - 1]
+        frames += [blank] * max(int(rng.poisson(blanks_per_word)), int(repeated))
+        frames += [word] * (1 + int(rng.random() < 0.15))
+    return frames + [blank] * int(rng.poisson(blanks_per_word))
 
 
 @functools.lru_cache(maxsize=64)
