@@ -1,0 +1,382 @@
+"""Compiled decoding of many replies at once, each in its own phase; knows no text and no sound.
+
+A pass feeds each row the tokens that are known before its next free slot (`slots.pending`: the one
+just sampled, then forced ones) and samples that slot. Passes run in loops on the device, by width:
+most are one token wide; control tokens ride along in passes of two; after the thought has ended, a
+block's pads go through in one wide pass. Rows that have finished rest.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+
+from reasoner_jax.core.axes import Array, Bool, Float, Int
+from reasoner_jax.core.params import Params
+from reasoner_jax.generation import slots
+from reasoner_jax.generation.sampling import Rules, SamplingKind, choose, stream_row
+from reasoner_jax.generation.slots import Layouts, Pending, RowSlots
+from reasoner_jax.models.attention import KVCache
+from reasoner_jax.models.talker import reply_vectors
+from reasoner_jax.models.thinker import Thinker
+from reasoner_jax.text.schedule import ControlIds, Stream
+
+NEVER = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What a compiled loop is specialised for.
+
+    Attributes:
+        thinker: the network.
+        ids: the forced tokens.
+        sampling: what the sampler must be able to do.
+        widths: tokens of a pass, ascending, from 1.
+        free_tokens: tokens that one pass reads for the price of one: decoding waits for weights.
+    """
+
+    thinker: Thinker
+    ids: ControlIds
+    sampling: SamplingKind
+    widths: tuple[int, ...] = (1, 2)
+    free_tokens: int = 1
+
+
+@flax.struct.dataclass
+class Guide:
+    """What steers sampling, the same for every pass.
+
+    Attributes:
+        allowed: tokens that a response and a reasoning slot may hold.
+        rules: how each stream is drawn.
+    """
+
+    allowed: Bool[Array, "2 V"]
+    rules: Rules
+
+
+@flax.struct.dataclass
+class Replies:
+    """B replies that are being decoded.
+
+    Attributes:
+        cache: keys and values of prompts and of what has been fed.
+        layouts: the schedules.
+        rows: where each reply stands, after its sampled token.
+        carry: token, stream and presence of the token that is sampled and not yet fed; at first
+            the prompt's last token.
+        pending: what the next pass can feed.
+        tokens: the replies, forced tokens included.
+        streams: a `Stream` each.
+        lengths: tokens of each reply.
+        limits: tokens that a reply may have.
+        keys: a random key a row.
+        passes: passes so far, of the whole batch.
+        first_passes: the pass that sampled a row's first response token; `NEVER` before.
+        vectors: what the talker reads, of each response token that has been fed; None if unwanted.
+        num_vectors: of each row.
+        seen: tokens that each stream has emitted; None unless repetition is penalised.
+    """
+
+    cache: KVCache
+    layouts: Layouts
+    rows: RowSlots
+    carry: tuple[Int[Array, " B"], Int[Array, " B"], Bool[Array, " B"]]
+    pending: Pending
+    tokens: Int[Array, "B T"]
+    streams: Int[Array, "B T"]
+    lengths: Int[Array, " B"]
+    limits: Int[Array, " B"]
+    keys: Array
+    passes: Int[Array, ""]
+    first_passes: Int[Array, " B"]
+    vectors: Float[Array, "B T D"] | None
+    num_vectors: Int[Array, " B"]
+    seen: Bool[Array, "B 2 V"] | None
+
+    @property
+    def active(self) -> Bool[Array, " B"]:
+        """Rows that go on."""
+        return (self.lengths < self.limits) & ~self.rows.finished
+
+
+@flax.struct.dataclass
+class Prompts:
+    """B questions as the network reads them, padded on the right.
+
+    Attributes:
+        tokens: with audio placeholders.
+        lengths: valid tokens, at least 1.
+        mel, frames: chunks of audio in the order of their placeholders; None if all are written.
+        layouts: the schedules.
+        rows: start of each reply.
+        limits: tokens that a reply may have; 0 for a row that only fills the batch.
+        keys: a random key a row.
+    """
+
+    tokens: Int[Array, "B L"]
+    lengths: Int[Array, " B"]
+    mel: Float[Array, "B C F M"] | None
+    frames: Int[Array, "B C"] | None
+    layouts: Layouts
+    rows: RowSlots
+    limits: Int[Array, " B"]
+    keys: Array
+
+
+@functools.partial(jax.jit, static_argnames=("program", "capacity", "reply_capacity", "vectors"))
+def prefill(
+    program: Program,
+    params: Params,
+    prompts: Prompts,
+    *,
+    capacity: int,
+    reply_capacity: int,
+    vectors: bool,
+) -> Replies:
+    """Reads all prompts but for their last tokens, which the first pass of `decode` feeds.
+
+    Args:
+        program: see there.
+        params: the thinker's.
+        prompts: the questions.
+        capacity: tokens of the cache: prompt, reply and the width of a pass.
+        reply_capacity: T, tokens of the longest reply.
+        vectors: whether the talker's vectors are kept.
+    """
+    thinker, batch = program.thinker, prompts.tokens.shape[0]
+    cache = KVCache.create(thinker.config.decoder, thinker.compute, batch, capacity)
+    cache = thinker.apply(
+        {"params": params},
+        prompts.tokens,
+        mel=prompts.mel,
+        frames=prompts.frames,
+        cache=cache,
+        num_tokens=prompts.lengths - 1,
+    ).cache
+    return begin(program, cache, prompts, reply_capacity=reply_capacity, vectors=vectors)
+
+
+def begin(
+    program: Program, cache: KVCache, prompts: Prompts, *, reply_capacity: int, vectors: bool
+) -> Replies:
+    """Replies to prompts of which `cache` holds all but the last token."""
+    config, batch = program.thinker.config, prompts.tokens.shape[0]
+    last = jnp.take_along_axis(prompts.tokens, prompts.lengths[:, None] - 1, axis=1)[:, 0]
+    zeros = jnp.zeros((batch,), jnp.int32)
+    wide = (batch, reply_capacity)
+    depth = program.thinker.compute.activation
+    carry = (last, zeros + Stream.PROMPT, jnp.ones((batch,), bool))
+    limits = jnp.minimum(prompts.limits, reply_capacity)
+    seen = jnp.zeros((batch, 2, config.vocab_size), bool) if program.sampling.penalises else None
+    return Replies(
+        cache=cache,
+        layouts=prompts.layouts,
+        rows=prompts.rows,
+        carry=carry,
+        pending=_pending(program, prompts.rows, prompts.layouts, carry, zeros, limits),
+        tokens=jnp.zeros(wide, jnp.int32),
+        streams=jnp.zeros(wide, jnp.int32),
+        lengths=zeros,
+        limits=limits,
+        keys=prompts.keys,
+        passes=jnp.zeros((), jnp.int32),
+        first_passes=zeros + NEVER,
+        vectors=jnp.zeros((*wide, config.decoder.width), depth) if vectors else None,
+        num_vectors=zeros,
+        seen=seen,
+    )
+
+
+def _pending(
+    program: Program,
+    rows: RowSlots,
+    layouts: Layouts,
+    carry: tuple[Array, Array, Array],
+    lengths: Int[Array, " B"],
+    limits: Int[Array, " B"],
+) -> Pending:
+    """What is known before each row's next free slot; the carried token is in `lengths` already."""
+    room = limits - lengths
+    active = (room > 0) & ~rows.finished
+    room = jnp.where(active, room + carry[2], 0)
+    return slots.pending(rows, layouts, program.ids, carry, room, program.widths[-1])
+
+
+@functools.partial(jax.jit, static_argnames=("program", "capacity", "reply_capacity"))
+def regroup(
+    program: Program,
+    replies: Replies,
+    rows: Int[Array, " B2"],
+    limits: Int[Array, " B2"],
+    *,
+    capacity: int,
+    reply_capacity: int,
+) -> Replies:
+    """Some of the rows as a batch of their own, with more room.
+
+    Args:
+        program: see `decode`.
+        replies: the batch.
+        rows: which of its rows, in the new order.
+        limits: tokens that each may have; 0 for a row that only fills the batch.
+        capacity, reply_capacity: the new sizes, see `prefill`; not less than the old ones.
+    """
+
+    def take(leaf: Array, axis: int = 0, size: int | None = None) -> Array:
+        leaf = leaf if leaf.ndim == 0 else leaf[rows]
+        if size is None:
+            return leaf
+        padding = [(0, size - leaf.shape[axis] if i == axis else 0) for i in range(leaf.ndim)]
+        return jnp.pad(leaf, padding)
+
+    layers = jax.tree.map(lambda leaf: take(leaf, 1, capacity), replies.cache.layers)
+    cache = KVCache(layers=layers, lengths=take(replies.cache.lengths))
+    rest = jax.tree.map(take, replies.replace(cache=None, pending=None))
+    grown = {
+        name: take(leaf, 1, reply_capacity)
+        for name in ("tokens", "streams", "vectors")
+        if (leaf := getattr(replies, name)) is not None
+    }
+    waiting = _pending(program, rest.rows, rest.layouts, rest.carry, rest.lengths, limits)
+    return rest.replace(cache=cache, pending=waiting, limits=limits, **grown)
+
+
+@functools.partial(jax.jit, static_argnames="program", donate_argnames="replies")
+def decode(
+    program: Program,
+    params: Params,
+    guide: Guide,
+    replies: Replies,
+    num_passes: Int[Array, ""] | int,
+    min_active: Int[Array, ""] | int = 1,
+) -> Replies:
+    """Decodes until fewer than `min_active` rows go on, or for `num_passes` passes.
+
+    Args:
+        program, guide: see there.
+        params: the thinker's.
+        replies: where they stand; donated.
+        num_passes: a bound, as for streaming; a pass never gets cut.
+        min_active: 1 until all have finished; more to let waiting questions take their rows.
+    """
+    stop = replies.passes + num_passes
+
+    def going(replies: Replies) -> Bool[Array, ""]:
+        return (replies.active.sum() >= jnp.maximum(min_active, 1)) & (replies.passes < stop)
+
+    def loops(replies: Replies) -> Replies:
+        for index, width in enumerate(program.widths):
+            replies = jax.lax.while_loop(
+                lambda r, index=index: going(r) & (_best_width(program, r) == index),
+                functools.partial(_pass, program, params, guide, width),
+                replies,
+            )
+        return replies
+
+    return jax.lax.while_loop(going, loops, replies)
+
+
+def _best_width(program: Program, replies: Replies) -> Int[Array, ""]:
+    """Index of the width that feeds most tokens for its cost."""
+    counts, batch = replies.pending.counts, replies.lengths.shape[0]
+    rates = [
+        jnp.minimum(counts, width).sum() / max(1.0, batch * width / program.free_tokens)
+        for width in program.widths
+    ]
+    return jnp.argmax(jnp.stack(rates))
+
+
+def _pass(program: Program, params: Params, guide: Guide, width: int, replies: Replies) -> Replies:
+    """Feeds up to `width` tokens a row and samples a token where a free slot is reached."""
+    thinker, rows = program.thinker, jnp.arange(replies.lengths.shape[0])
+    fed = jnp.minimum(replies.pending.counts, width)
+    output = thinker.apply(
+        {"params": params},
+        replies.pending.tokens[:, :width],
+        cache=replies.cache,
+        num_tokens=fed,
+    )
+    last = output.hidden_states[rows, jnp.maximum(fed - 1, 0)]
+    logits = thinker.apply({"params": params}, last[:, None], method="logits")[:, 0]
+    replies = _record(replies, output, width, fed)
+    return _sample(program, guide, replies, logits, fed)
+
+
+def _record(replies: Replies, output: Any, width: int, fed: Int[Array, " B"]) -> Replies:
+    """Notes the tokens that have been fed; a carried one is noted already, here once more."""
+    capacity, rows = replies.tokens.shape[1], jnp.arange(len(fed))[:, None]
+    place = (replies.lengths - replies.carry[2])[:, None] + jnp.arange(width)
+    valid = (jnp.arange(width) < fed[:, None]) & (place >= 0)
+    place = jnp.where(valid, place, capacity)
+    tokens, streams = (x[:, :width] for x in (replies.pending.tokens, replies.pending.streams))
+    vectors, num_vectors = replies.vectors, replies.num_vectors
+    spoken = valid & (streams == Stream.RESPONSE)
+    if vectors is not None:
+        new = reply_vectors(output.hidden_states, output.embeddings)
+        rank = num_vectors[:, None] + jnp.cumsum(spoken, axis=1) - 1
+        rank = jnp.where(spoken, rank, capacity)
+        vectors = vectors.at[rows, rank].set(new.astype(vectors.dtype), mode="drop")
+    carried = replies.carry[2] & (fed > 0)
+    return replies.replace(
+        cache=output.cache,
+        rows=slots.feed(replies.rows, replies.layouts, replies.pending, fed),
+        carry=(*replies.carry[:2], replies.carry[2] & ~carried),
+        tokens=replies.tokens.at[rows, place].set(tokens, mode="drop"),
+        streams=replies.streams.at[rows, place].set(streams, mode="drop"),
+        lengths=replies.lengths + fed - carried,
+        vectors=vectors,
+        num_vectors=num_vectors + spoken.sum(axis=1),
+    )
+
+
+def _sample(
+    program: Program, guide: Guide, replies: Replies, logits: Float[Array, "B V"], fed: Array
+) -> Replies:
+    """Fills the free slot of the rows that have reached one."""
+    ids, index, layouts = program.ids, jnp.arange(len(fed)), replies.layouts
+    run = slots.next_runs(replies.rows, layouts, ids)
+    free = replies.active & (fed > 0) & ~run.forced & ~run.complete
+    keys = None
+    if program.sampling.random:
+        keys = jax.vmap(jax.random.fold_in)(replies.keys, replies.lengths)
+    token = choose(
+        logits, guide.allowed, run.streams, guide.rules, program.sampling,
+        keys=keys, seen=replies.seen,
+    )  # fmt: skip
+    speaks = run.streams == Stream.RESPONSE
+    ends_response = free & speaks & (token == ids.end_of_response)
+    # A response that would end before its thought pauses until then.
+    pauses = ends_response & ~replies.rows.thought_ended
+    token = jnp.where(pauses, ids.wait, token)
+    stream = jnp.where(pauses, Stream.PAD, run.streams)
+    ends_response &= ~pauses
+    ends_thought = free & ~speaks & (token == ids.end_of_thought)
+    rows = replies.rows.replace(held=replies.rows.held | pauses)
+    rows = slots.fill(rows, layouts, free.astype(jnp.int32), ends_response, ends_thought)
+    place = jnp.where(free, replies.lengths, replies.tokens.shape[1])
+    carry = tuple(
+        jnp.where(free, new, old)
+        for new, old in zip((token, stream, free), replies.carry, strict=True)
+    )
+    lengths = replies.lengths + free
+    seen = replies.seen
+    if seen is not None:
+        emitted = jnp.where(free & ~pauses, token, seen.shape[-1])
+        seen = seen.at[index, stream_row(run.streams), emitted].set(True, mode="drop")
+    first = free & speaks & ~pauses & (replies.first_passes == NEVER)
+    return replies.replace(
+        rows=rows,
+        carry=carry,
+        pending=_pending(program, rows, layouts, carry, lengths, replies.limits),
+        tokens=replies.tokens.at[index, place].set(token, mode="drop"),
+        streams=replies.streams.at[index, place].set(stream, mode="drop"),
+        lengths=lengths,
+        passes=replies.passes + 1,
+        first_passes=jnp.where(first, replies.passes + 1, replies.first_passes),
+        seen=seen,
+    )
