@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from reasoner_jax.core.axes import Array, Bool, Float, Int
+from reasoner_jax.models.attention_blocks import blockwise
 from reasoner_jax.models.config import Compute, DecoderConfig
 
 Layer = tuple[Float[Array, "B S K H"], Float[Array, "B S K H"]]
@@ -38,10 +39,10 @@ def attend(
         q_offset: slot of each row's first query (the cache length before this pass); 0 if None.
         segment_ids: of queries and keys; different segments never see each other.
         kv_lengths: keys at and after it are not seen.
-        implementation: "reference", or "auto" for the platform's best.
+        implementation: a name of `_KERNELS`, or "auto" for the platform's best.
     """
-    kernel = _KERNELS.get(jax.default_backend() if implementation == "auto" else implementation)
-    return (kernel or reference)(
+    kernel = _KERNELS[_best(q) if implementation == "auto" else implementation]
+    return kernel(
         q, k, v, causal=causal, q_offset=q_offset, segment_ids=segment_ids, kv_lengths=kv_lengths
     )
 
@@ -72,7 +73,16 @@ def reference(
     return jnp.einsum("bkgls,bskh->blkgh", weights, v).reshape(q.shape)
 
 
-_KERNELS: dict[str, Callable[..., Array]] = {"reference": reference}
+_KERNELS: dict[str, Callable[..., Array]] = {"reference": reference, "blockwise": blockwise}
+
+# Rows as long as this pay for cutting them into blocks (on one core, forward and backward).
+_LONG_ROW = 256
+
+
+def _best(q: Float[Array, "B L N H"]) -> str:
+    """The fastest kernel for queries of this shape on the default platform."""
+    long_row = jax.default_backend() == "cpu" and q.shape[1] >= _LONG_ROW
+    return "blockwise" if long_row else "reference"
 
 
 def _visible(

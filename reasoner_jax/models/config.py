@@ -30,7 +30,7 @@ class Compute:
     remat: Remat = "none"
     scan_layers: bool = True
     fuse_projections: bool = False
-    attention: Literal["auto", "reference"] = "auto"
+    attention: Literal["auto", "reference", "blockwise"] = "auto"
 
     @property
     def activation(self) -> jnp.dtype:

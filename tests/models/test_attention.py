@@ -1,0 +1,109 @@
+"""Every kernel of attention gives what the reference gives, and its gradients."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from reasoner_jax.models.attention import attend
+
+RNG = np.random.default_rng(5)
+TOLERANCE = 2e-5
+
+
+def arrays(batch, length, keys, heads=6, kv_heads=2, width=8):
+    shapes = [(length, heads), (keys, kv_heads), (keys, kv_heads), (length, heads)]
+    return [
+        jnp.asarray(RNG.normal(size=(batch, slots, number, width)), jnp.float32)
+        for slots, number in shapes
+    ]
+
+
+def packed(*rows):
+    """Segment ids of rows that hold examples of the given lengths, then padding (id 0)."""
+    longest = max(map(sum, rows))
+    ids = [np.repeat(np.arange(1, len(row) + 1), row) for row in rows]
+    return jnp.asarray([np.pad(row, (0, longest - len(row))) for row in ids], jnp.int32)
+
+
+def out_and_gradients(implementation, q, k, v, d_out, **facts):
+    def run(q, k, v):
+        return attend(q, k, v, implementation=implementation, **facts)
+
+    @jax.jit
+    def both(q, k, v):
+        out, pull = jax.vjp(run, q, k, v)
+        return out, *pull(d_out)
+
+    return both(q, k, v)
+
+
+def compare(q, k, v, d_out, **facts):
+    ours = out_and_gradients("blockwise", q, k, v, d_out, **facts)
+    theirs = out_and_gradients("reference", q, k, v, d_out, **facts)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("length", [1, 127, 128, 129, 300])
+@pytest.mark.parametrize("causal", [True, False])
+def test_blockwise_equals_the_reference(length, causal):
+    compare(*arrays(2, length, length), causal=causal)
+
+
+@pytest.mark.parametrize("heads", [(1, 1), (4, 4), (9, 3)])
+def test_blockwise_groups_heads_like_the_reference(heads):
+    compare(*arrays(1, 140, 140, *heads), causal=True)
+
+
+def test_blockwise_separates_packed_examples():
+    segment_ids = packed([100, 60, 150], [310], [1, 2, 3])
+    ids = (segment_ids, segment_ids)
+    compare(*arrays(3, 310, 310), causal=True, segment_ids=ids)
+
+
+def test_blockwise_needs_no_order_among_segments():
+    segment_ids = jnp.asarray(RNG.integers(0, 3, (2, 270)), jnp.int32)
+    compare(*arrays(2, 270, 270), causal=True, segment_ids=(segment_ids, segment_ids))
+
+
+def test_blockwise_continues_rows_of_a_cache():
+    offset = jnp.array([3, 150])
+    compare(*arrays(2, 130, 290), causal=True, q_offset=offset)
+
+
+def test_blockwise_sees_no_key_past_a_rows_length():
+    compare(*arrays(3, 50, 200), causal=False, kv_lengths=jnp.array([1, 129, 200]))
+
+
+def test_blockwise_leaves_no_trace_of_what_nobody_sees():
+    q, k, v, _ = arrays(2, 260, 260)
+    lengths = jnp.array([0, 40])
+    d_out = jnp.zeros_like(q).at[1, :40].set(1)
+    ours = out_and_gradients("blockwise", q, k, v, d_out, causal=False, kv_lengths=lengths)
+    for array in ours:
+        assert np.isfinite(array).all()
+    for gradient in ours[1:]:
+        assert not gradient[0].any()
+    assert not ours[2][1, 40:].any()
+
+
+def test_blockwise_rounds_bfloat16_as_the_reference_does():
+    q, k, v, _ = (x.astype(jnp.bfloat16) for x in arrays(1, 200, 200))
+    attended = functools.partial(attend, q, k, v, causal=True)
+    ours, theirs = attended(implementation="blockwise"), attended(implementation="reference")
+    assert ours.dtype == jnp.bfloat16
+    np.testing.assert_allclose(
+        ours.astype(jnp.float32), theirs.astype(jnp.float32), atol=0.02, rtol=0.02
+    )
+
+
+def test_long_rows_on_a_cpu_go_blockwise():
+    def loops(length):
+        q, k, v, _ = arrays(1, length, length)
+        return "while" in str(jax.make_jaxpr(functools.partial(attend, causal=True))(q, k, v))
+
+    assert loops(256)
+    assert not loops(255)
