@@ -80,6 +80,7 @@ class Replies:
         vectors: what the talker reads, of each response token that has been fed; None if unwanted.
         num_vectors: of each row.
         seen: tokens that each stream has emitted; None unless repetition is penalised.
+        thoughts: as in `Prompts`.
     """
 
     cache: KVCache
@@ -97,6 +98,7 @@ class Replies:
     vectors: Float[Array, "B T D"] | None
     num_vectors: Int[Array, " B"]
     seen: Bool[Array, "B 2 V"] | None
+    thoughts: Int[Array, "B R"] | None
 
     @property
     def active(self) -> Bool[Array, " B"]:
@@ -116,6 +118,7 @@ class Prompts:
         rows: start of each reply.
         limits: tokens that a reply may have; 0 for a row that only fills the batch.
         keys: a random key a row.
+        thoughts: reasoning tokens that are forced, -1 where they are free; None if all are.
     """
 
     tokens: Int[Array, "B L"]
@@ -126,6 +129,7 @@ class Prompts:
     rows: RowSlots
     limits: Int[Array, " B"]
     keys: Array
+    thoughts: Int[Array, "B R"] | None = None
 
 
 @functools.partial(jax.jit, static_argnames=("program", "capacity", "reply_capacity", "vectors"))
@@ -189,6 +193,7 @@ def begin(
         vectors=jnp.zeros((*wide, config.decoder.width), depth) if vectors else None,
         num_vectors=zeros,
         seen=seen,
+        thoughts=prompts.thoughts,
     )
 
 
@@ -349,6 +354,7 @@ def _sample(
         keys=keys, seen=replies.seen,
     )  # fmt: skip
     speaks = run.streams == Stream.RESPONSE
+    token = jnp.where(speaks, token, _thought(replies, token))
     ends_response = free & speaks & (token == ids.end_of_response)
     # A response that would end before its thought pauses until then.
     pauses = ends_response & ~replies.rows.thought_ended
@@ -380,3 +386,12 @@ def _sample(
         first_passes=jnp.where(first, replies.passes + 1, replies.first_passes),
         seen=seen,
     )
+
+
+def _thought(replies: Replies, token: Int[Array, " B"]) -> Int[Array, " B"]:
+    """The token that a reasoning slot is made to hold, where it is; else the given one."""
+    if replies.thoughts is None:
+        return token
+    count = (replies.streams == Stream.REASONING).sum(axis=1, keepdims=True)
+    forced = jnp.take_along_axis(replies.thoughts, count, axis=1, mode="fill", fill_value=-1)[:, 0]
+    return jnp.where(forced < 0, token, forced)

@@ -97,6 +97,7 @@ class Engine:
                 tokens the vocabulary lacks, or a prompt and reply longer than the network reads.
         """
         schedules = self._schedules(schedule, len(questions))
+        _check_thoughts(questions, schedules)
         encoded = [self._encode(index, question) for index, question in enumerate(questions)]
         self._check_lengths(encoded, max_tokens)
         outcomes: list[Outcome | None] = [None] * len(questions)
@@ -269,6 +270,15 @@ class _Run:
         """Split over the devices that hold the network."""
         mesh = self.engine.omni.mesh
         return tree if mesh is None else jax.device_put(tree, batch_sharding(mesh))
+
+
+def _check_thoughts(questions: Sequence[Question], schedules: Sequence[Schedule]) -> None:
+    for index, (question, schedule) in enumerate(zip(questions, schedules, strict=True)):
+        if question.thoughts is not None and not schedule.thinks:
+            raise ValueError(
+                f"question {index}: it has thoughts to be thought, and a schedule of mode direct "
+                "has none; ask in in_speaking or before_speaking"
+            )
 
 
 def _results(replies: Replies) -> dict[str, Any]:

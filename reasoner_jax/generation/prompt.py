@@ -32,12 +32,15 @@ class Question:
         sample_rate_hz: of the waveform.
         transcript: what the waveform says, where that is known. The network does not see it; the
             anticipation certificate needs it.
+        thoughts: what the network is made to think instead of its own thoughts, as for tests of
+            whether they matter; None lets it think, "" ends the thought at once.
     """
 
     waveform: Float[np.ndarray, "S ..."] | None = None
     text: str | None = None
     sample_rate_hz: int = SAMPLE_RATE_HZ
     transcript: str | None = None
+    thoughts: str | None = None
 
     @property
     def words(self) -> str | None:
@@ -52,10 +55,12 @@ class EncodedQuestion:
     Attributes:
         tokens: the prompt, up to the assistant's turn.
         mel: log-mel of the audio; None for a written question.
+        thoughts: reasoning tokens to be forced, the end of the thought included; None for none.
     """
 
     tokens: Int[np.ndarray, " L"]
     mel: Float[np.ndarray, "T M"] | None = None
+    thoughts: Int[np.ndarray, " R"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,7 +104,8 @@ class PromptEncoder:
                 raise ValueError("the question has neither a waveform nor text; pass one of them")
             text = "\n".join(filter(None, [question.text, ours.instruction]))
             return EncodedQuestion(
-                np.array(encode_prompt(self.tokenizer, text, 0, ours.system), np.int32)
+                np.array(encode_prompt(self.tokenizer, text, 0, ours.system), np.int32),
+                thoughts=self._thoughts(question.thoughts),
             )
         waveform = to_model_rate(question.waveform, question.sample_rate_hz)
         mel = log_mel(waveform, self.config.audio.num_mel_bins)
@@ -113,7 +119,13 @@ class PromptEncoder:
         parts = encode_prompt_parts(self.tokenizer, instruction or None, ours.system)
         audio = [self.config.audio_token_id] * num_audio
         tokens = np.array([*parts.before_audio, *audio, *parts.after_audio], np.int32)
-        return EncodedQuestion(tokens, mel)
+        return EncodedQuestion(tokens, mel, self._thoughts(question.thoughts))
+
+    def _thoughts(self, text: str | None) -> Int[np.ndarray, " R"] | None:
+        if text is None:
+            return None
+        end = self.tokenizer.token_id(SpecialToken.END_OF_THOUGHT)
+        return np.array([*self.tokenizer.encode(text, parse_special=False), end], np.int32)
 
     def control_ids(self, schedules: Sequence[Schedule]) -> ControlIds:
         """The forced tokens in this vocabulary; sentinels where `schedules` need none.
@@ -169,12 +181,14 @@ class PaddedQuestions:
         tokens: padded on the right.
         lengths: valid tokens; 1 for a row that only fills the batch.
         mel, frames: chunks of audio and their valid frames; None if all are written.
+        thoughts: reasoning tokens to be forced, -1 after them; None if no row has any.
     """
 
     tokens: Int[np.ndarray, "B L"]
     lengths: Int[np.ndarray, " B"]
     mel: Float[np.ndarray, "B C F M"] | None
     frames: Int[np.ndarray, "B C"] | None
+    thoughts: Int[np.ndarray, "B R"] | None = None
 
 
 def pad_questions(
@@ -188,7 +202,7 @@ def pad_questions(
         tokens[row, : len(question.tokens)] = question.tokens
     longest = max((len(q.mel) for q in questions if q.mel is not None), default=0)
     if not longest:
-        return PaddedQuestions(tokens, lengths, None, None)
+        return PaddedQuestions(tokens, lengths, None, None, _pad_thoughts(questions, batch))
     audio = config.audio
     num_chunks = rounded(-(-longest // audio.chunk_frames), 1)
     mel = np.zeros((batch, num_chunks * audio.chunk_frames, audio.num_mel_bins), np.float32)
@@ -203,7 +217,20 @@ def pad_questions(
         lengths,
         mel.reshape(batch, num_chunks, audio.chunk_frames, audio.num_mel_bins),
         np.clip(num_frames - starts, 0, audio.chunk_frames),
+        _pad_thoughts(questions, batch),
     )
+
+
+def _pad_thoughts(
+    questions: Sequence[EncodedQuestion], batch: int
+) -> Int[np.ndarray, "B R"] | None:
+    given = {row: q.thoughts for row, q in enumerate(questions) if q.thoughts is not None}
+    if not given:
+        return None
+    padded = np.full((batch, rounded(max(map(len, given.values())), 32)), -1, np.int32)
+    for row, ids in given.items():
+        padded[row, : len(ids)] = ids
+    return padded
 
 
 def rounded(number: int, step: int) -> int:
