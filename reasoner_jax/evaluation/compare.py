@@ -37,7 +37,7 @@ def evaluate_modes(
         items: spoken questions, see `item_set.questions_of`; reported by their `split`, which for
             synthesised problems is the kind.
         modes: to compare, in this order.
-        schedule: whose ratio and tokens all modes share.
+        schedule: whose ratio and tokens all modes share; None for the first engine's own.
         judge: decides what is right.
         control: whether the first mode is asked again with the audio of other questions; what is
             right then was not heard.
@@ -57,7 +57,8 @@ def evaluate_modes(
     engines = engine if isinstance(engine, Mapping) else dict.fromkeys(modes, engine)
     if missing := [mode for mode in modes if mode not in engines]:
         raise ValueError(f"no engine for the modes {missing}; got engines for {list(engines)}")
-    conditions = mode_conditions(modes, schedule or Schedule(), control=control, **options)
+    taught = next((found.schedule for found in engines.values()), Schedule())
+    conditions = mode_conditions(modes, schedule or taught, control=control, **options)
     workers = Workers({mode: [found] for mode, found in engines.items()}, batch_size, recognizer)
     replies = answer_items(conditions, items, judge, workers, log, progress)
     return summarise(title, replies, {c.name: c.description for c in conditions}, facts)
@@ -76,14 +77,14 @@ def mode_conditions(
     if not modes:
         raise ValueError(f"modes: expected at least one of {list(MODES)}, got none")
     conditions = [
-        spoken(mode, schedule.for_mode(mode), description=_DESCRIPTIONS[mode], **options)
+        spoken(mode, schedule.for_mode(mode), description=DESCRIPTIONS[mode], **options)
         for mode in modes
     ]
     conditions = [dataclasses.replace(c, engine=c.name) for c in conditions]
     return [*conditions, shuffled(conditions[0])] if control else conditions
 
 
-_DESCRIPTIONS: Mapping[Mode, str] = {
+DESCRIPTIONS: Mapping[Mode, str] = {
     "in_speaking": "thoughts in between the spoken words",
     "before_speaking": "all thoughts, then the spoken answer",
     "direct": "the spoken answer, no thoughts",

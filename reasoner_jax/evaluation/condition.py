@@ -19,6 +19,11 @@ MODES: tuple[Mode, ...] = ("in_speaking", "before_speaking", "direct")
 class Answers(Protocol):
     """What this room needs of `generation.engine.Engine`."""
 
+    @property
+    def schedule(self) -> Schedule:
+        """The one that the checkpoint was taught."""
+        ...
+
     def generate(
         self, questions: Sequence[Question], schedule: Schedule | None = None, **options: Any
     ) -> list[Reply]:
@@ -70,18 +75,29 @@ def spoken(
     """
 
     def ask(engine: Answers, items: Sequence[SpokenQuestion]) -> list[Reply]:
-        questions = [
-            Question(
-                waveform=item.waveform,
-                text=(item.instruction or None) if with_instruction else None,
-                sample_rate_hz=item.sample_rate_hz,
-                transcript=item.transcript or None,
-            )
-            for item in items
-        ]
+        questions = [question_of_item(item, with_instruction) for item in items]
         return engine.generate(questions, schedule, **options)
 
     return Condition(name, ask, description=description, engine=engine)
+
+
+def question_of_item(
+    item: SpokenQuestion, with_instruction: bool = False, thoughts: str | None = None
+) -> Question:
+    """An item as an engine is asked.
+
+    Args:
+        item: to ask, by its waveform.
+        with_instruction: whether its own text prompt goes along; else the checkpoint's.
+        thoughts: what the model is made to think; None lets it think.
+    """
+    return Question(
+        waveform=item.waveform,
+        text=(item.instruction or None) if with_instruction else None,
+        sample_rate_hz=item.sample_rate_hz,
+        transcript=item.transcript or None,
+        thoughts=thoughts,
+    )
 
 
 def written(

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from reasoner_jax.core.records import Reply, SpokenQuestion, Timings
-from reasoner_jax.evaluation.judge import Judge
+from reasoner_jax.evaluation.judge import Judge, thought_answer
 from reasoner_jax.text.schedule import Stream
 
 
@@ -21,6 +21,8 @@ class JudgedReply:
         response, reasoning: of the reply.
         right: by the published rule.
         right_normalised: by the rule after number words are written in digits.
+        follows: whether the response states what the reasoning concludes ("answer 72"), number
+            words in digits; None where it concludes nothing.
         num_words: of the response.
         num_response_tokens, num_reasoning_tokens: end tokens included.
         pad_share: of the reply's tokens that are filler, in [0, 1].
@@ -42,6 +44,7 @@ class JudgedReply:
     reasoning: str
     right: bool
     right_normalised: bool
+    follows: bool | None
     num_words: int
     num_response_tokens: int
     num_reasoning_tokens: int
@@ -87,6 +90,7 @@ def judge_reply(
         reasoning=reply.reasoning,
         right=verdict.raw,
         right_normalised=verdict.normalised,
+        follows=_follows(reply, question, judge),
         num_words=len(reply.response.split()),
         num_response_tokens=int(np.sum(streams == Stream.RESPONSE)),
         num_reasoning_tokens=int(np.sum(streams == Stream.REASONING)),
@@ -106,6 +110,13 @@ def judge_reply(
             heard_right_normalised=by_ear.normalised,
         )
     return _timed(judged, reply.timings) if alone else judged
+
+
+def _follows(reply: Reply, question: SpokenQuestion, judge: Judge) -> bool | None:
+    concluded = thought_answer(reply.reasoning)
+    if concluded is None:
+        return None
+    return judge(reply.response, dataclasses.replace(question, answer=concluded)).normalised
 
 
 def _timed(judged: JudgedReply, timings: Timings) -> JudgedReply:

@@ -54,6 +54,8 @@ class ConditionSummary:
         groups: by split or kind, in the order of the items.
         micro: all items alike.
         macro: all groups alike, by rule: "raw", "normalised", "heard".
+        follows: replies that state what their reasoning concludes, of those whose reasoning
+            concludes something.
         num_words: of the response.
         reasoning_tokens: end token included.
         audio_s: length of the spoken replies.
@@ -71,6 +73,7 @@ class ConditionSummary:
     groups: Mapping[str, Accuracy]
     micro: Accuracy
     macro: Mapping[str, Macro]
+    follows: Proportion
     num_words: Spread
     reasoning_tokens: Spread
     audio_s: Spread
@@ -168,6 +171,7 @@ def _summarise(name: str, description: str, replies: Sequence[JudgedReply]) -> C
             rule: macro(getattr(accuracy, rule) for accuracy in groups.values())
             for rule in ("raw", "normalised", "heard")
         },
+        follows=Proportion.of(f for reply in replies if (f := reply.follows) is not None),
         num_words=Spread.of(reply.num_words for reply in replies),
         reasoning_tokens=Spread.of(reply.num_reasoning_tokens for reply in replies),
         audio_s=Spread.of(reply.audio_s for reply in replies),

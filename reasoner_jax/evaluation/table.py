@@ -63,6 +63,7 @@ def cost_table(report: Report) -> str:
         "words": lambda c: _spread(c.num_words, "{:.0f}"),
         "reasoning tokens": lambda c: _spread(c.reasoning_tokens, "{:.0f}"),
         "pads %": lambda c: f"{100 * c.pad_share:.0f}",
+        "follows": lambda c: _count(c.follows),
         "ran ahead": lambda c: _count(c.violations),
         "cut off": lambda c: _count(c.truncated),
         "speech s": lambda c: _spread(c.audio_s, "{:.1f}"),
@@ -74,8 +75,9 @@ def cost_table(report: Report) -> str:
     kept = [n for n in range(len(columns) + 1) if any(row[n] != _ABSENT for row in rows)]
     head = ["condition", *columns]
     legend = (
-        "Median / 95th percentile, or replies of all. `ran ahead`: a number was spoken before its "
-        "reasoning. `p`: of being no better or worse than the first row (McNemar, exact)."
+        "Median / 95th percentile, or replies of all. `follows`: the spoken answer is the one that "
+        "the reasoning concludes. `ran ahead`: a number was spoken before its reasoning. `p`: of "
+        "being no better or worse than the first row (McNemar, exact)."
     )
     return f"{table([head[n] for n in kept], [[row[n] for n in kept] for row in rows])}\n\n{legend}"
 
@@ -127,7 +129,7 @@ def _share(value: Proportion | Macro) -> str:
 
 
 def _count(value: Proportion) -> str:
-    return f"{value.count} of {value.total}"
+    return f"{value.count} of {value.total}" if value.total else _ABSENT
 
 
 def _spread(value: Spread, form: str, scale: float = 1) -> str:

@@ -39,6 +39,8 @@ class ScriptedEngine:
     `fails_on` makes it break at that question, as a killed run does.
     """
 
+    schedule = Schedule()
+
     def __init__(self, fails_on=None):
         self.calls = []
         self.fails_on = fails_on
@@ -75,6 +77,7 @@ def judged(condition, number, right, group="add", **fields):
         "reasoning": "answer 1",
         "right": False,
         "right_normalised": right,
+        "follows": right,
         "num_words": 10 + number,
         "num_response_tokens": 12,
         "num_reasoning_tokens": 30,

@@ -1,0 +1,101 @@
+"""A checkpoint on every device that is to answer; knows no items.
+
+A network that fits one device is copied to each, and every copy answers batches of its own: the
+shapes computed, and so the verdicts, do not depend on the number of devices. One that does not fit
+lives on a mesh and is a single engine.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from reasoner_jax.core.params import Params
+from reasoner_jax.generation.engine import Engine
+from reasoner_jax.models.omni import Omni
+from reasoner_jax.text.reply_format import ReplyFormat
+from reasoner_jax.text.schedule import Schedule
+from reasoner_jax.text.special_tokens import SCHEDULE_TOKENS
+
+_SAMPLED = 16
+
+
+def engines(omni: Omni, batch_size: int, devices: Sequence[Any] | None = None) -> list[Engine]:
+    """An engine a device; a single one for a network that is on a mesh.
+
+    Args:
+        omni: the network.
+        batch_size: rows that are decoded together, on each device.
+        devices: of JAX; defaults to those of this process.
+
+    Raises:
+        ValueError: the network has no tokenizer, or fewer embedding rows than its tokenizer needs.
+    """
+    check_vocabulary(omni)
+    if omni.mesh is not None:
+        return [Engine(omni, batch_size)]
+    devices = jax.local_devices() if devices is None else devices
+    served = omni.for_serving()
+    if len(devices) == 1:
+        return [Engine(served, batch_size)]
+    return [
+        Engine(
+            dataclasses.replace(served, params=jax.device_put(served.params, device)), batch_size
+        )
+        for device in devices
+    ]
+
+
+def check_vocabulary(omni: Omni) -> None:
+    """Refuses a network and a tokenizer that do not belong together.
+
+    Raises:
+        ValueError: see `engines`.
+    """
+    rows = omni.config.thinker.vocab_size
+    if omni.tokenizer is None:
+        raise ValueError(
+            "the checkpoint has no tokenizer, so it cannot be asked; put tokenizer.json, or "
+            "vocab.json and merges.txt, beside it"
+        )
+    if omni.tokenizer.vocab_size > rows:
+        raise ValueError(
+            f"the tokenizer has {omni.tokenizer.vocab_size} tokens, the network {rows} embedding "
+            "rows; the tokenizer is of another checkpoint"
+        )
+
+
+def taught(omni: Omni) -> ReplyFormat:
+    """How the network answers when nobody says otherwise.
+
+    A released Qwen2.5-Omni knows no schedule's tokens: it answers directly, without control tokens.
+    """
+    if omni.reply_format is not None:
+        return omni.reply_format
+    if omni.tokenizer is not None and set(SCHEDULE_TOKENS) <= omni.tokenizer.special_tokens.keys():
+        return ReplyFormat()
+    return ReplyFormat(schedule=Schedule(mode="direct", control_tokens=False))
+
+
+def fingerprint(omni: Omni) -> str:
+    """Tells one training of a network from another: of its sizes and some numbers of every array.
+
+    Args:
+        omni: with its parameters as they were loaded.
+    """
+    digest = hashlib.sha256(repr(omni.config).encode())
+    taught_ = None if omni.reply_format is None else omni.reply_format.to_dict()
+    digest.update(json.dumps(taught_, sort_keys=True).encode())
+    for path, leaf in sorted(_leaves(omni.params)):
+        digest.update(path.encode())
+        digest.update(np.asarray(leaf.ravel()[:_SAMPLED], np.float32).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _leaves(params: Params) -> list[tuple[str, jax.Array]]:
+    flat, _ = jax.tree_util.tree_flatten_with_path(params)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in flat]
