@@ -1,4 +1,9 @@
-"""What `launch/synthesize.py` makes: quickstart, gsm8k or full.
+"""What `launch/synthesize.py` makes: gsm8k, full, or one of the quickstart's four data sets.
+
+    quickstart             spoken questions, to hear and to answer
+    quickstart_written     more of the same, written: thinking is learned cheaper by reading
+    quickstart_responses   questions and responses spoken, for the talker
+    quickstart_held_out    numbers that none of the others has, for evaluation
 
     --config=configs/data.py:gsm8k
     --config.sources.gsm8k.location=train.jsonl      a path, or a hub id
@@ -17,7 +22,14 @@ from ml_collections import ConfigDict
 
 from reasoner_jax.synthesis.verify_speech import SpeechLimits
 
-NAMES = ("quickstart", "gsm8k", "full")
+NAMES = (
+    "quickstart",
+    "quickstart_written",
+    "quickstart_responses",
+    "quickstart_held_out",
+    "gsm8k",
+    "full",
+)
 
 
 def get_config(name: str = "quickstart") -> ConfigDict:
@@ -30,18 +42,16 @@ def get_config(name: str = "quickstart") -> ConfigDict:
         raise ValueError(f"configs/data.py has no {name!r}, expected one of {list(NAMES)}")
     config = _common()
     config.sources = _sources(name)
-    if name == "quickstart":
-        config.check.recognizer = ""  # checked by length, level and pauses; Whisper takes minutes
+    if name.startswith("quickstart"):
+        _for_quickstart(config, name)
     if name == "full":
         config.evaluation.spoken_mqa.location = "amao0o0/spoken-mqa"
     return config
 
 
 def _sources(name: str) -> ConfigDict:
-    if name == "quickstart":
-        # Sums and differences of 0 to 99, of which `simple_op` reserves some for evaluation.
-        kinds = ("add", "subtract")
-        return ConfigDict({"simple_op": {"num_problems": 400, "seed": 0, "kinds": kinds}})
+    if name.startswith("quickstart"):
+        return ConfigDict({"simple_op": _quickstart_problems(name)})
     gsm8k = {"location": "openai/gsm8k", "split": "train", "on_malformed": "raise"}
     if name == "gsm8k":
         return ConfigDict({"gsm8k": gsm8k})
@@ -56,6 +66,35 @@ def _sources(name: str) -> ConfigDict:
             "simple_op": {"num_problems": 2_500_000, "seed": 0},
         }
     )
+
+
+def _quickstart_problems(name: str) -> dict:
+    """Mostly sums and differences of 0 to 99; `simple_op` reserves pairs of them for evaluation."""
+    digits, long = ("add", "subtract"), ("add_long", "subtract_long")
+    words = ("gain", "lose", "two_step")
+    sizes = {"": 2600, "_written": 6000, "_responses": 600, "_held_out": 400}
+    suffix = name.removeprefix("quickstart")
+    return {
+        "num_problems": sizes[suffix],
+        "seed": list(sizes).index(suffix),
+        # Taken in turn, so a name's share is how often it stands here.
+        "kinds": digits * 4 + long + words if suffix != "_responses" else digits * 3 + words,
+        "long": (100, 999),
+        "split": "held_out" if suffix == "_held_out" else "train",
+    }
+
+
+def _for_quickstart(config: ConfigDict, name: str) -> None:
+    """Quick to make and quick to learn: one voice that says the same text the same way."""
+    config.prepare.style = "digits"
+    config.check.recognizer = ""  # checked by length, level and pauses; Whisper takes minutes
+    config.speak.enabled = name != "quickstart_written"
+    config.speak.response.enabled = name == "quickstart_responses"
+    config.speak.back_ends.piper.variation = 0.0
+    config.speak.variety.pitch_semitones = (0.0, 0.0)
+    config.speak.variety.room_share = 0.0
+    if name == "quickstart_held_out":
+        config.output.split = "held_out"
 
 
 def _common() -> ConfigDict:
@@ -101,7 +140,7 @@ def _speak() -> dict:
         "use": ("piper",),
         "weights": {"piper": 1.0, "espeak": 0.25, "command": 1.0, "endpoint": 1.0},
         "back_ends": {
-            "piper": {},
+            "piper": {"variation": 1.0},
             "espeak": {},
             "command": {"command": "", "voice_ids": ("default",), "timeout_s": 120.0},
             "endpoint": {

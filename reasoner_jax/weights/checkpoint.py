@@ -79,19 +79,46 @@ def save(directory: Path, params: Params, manifest: Manifest) -> None:
         make_new_directory(directory)
         write_manifest(partial, manifest)
     _wait("reasoner_jax.save.begin")
-    stacked = trees.stack_layers(params)
-    with _bounded_memory(jax.tree.leaves(stacked)):
-        ocp.save(str(partial / _PARAMS), stacked)
+    start_writing(partial, params, may_change=False).result()
     _wait("reasoner_jax.save.end")
     if jax.process_index() == 0:
         finish_new_directory(directory)
     _wait("reasoner_jax.save.done")
 
 
-def _bounded_memory(leaves: Iterable[Any]) -> ocp.Context:
+def start_writing(
+    directory: Path, params: Params, *, may_change: bool = True
+) -> ocp.AsyncResponse[None]:
+    """Begins to write the parameters of a checkpoint; `result()` of what it returns waits.
+
+    Every process of a multi-host program calls it, and waits.
+
+    Args:
+        directory: of the checkpoint, without parameters so far.
+        params: as in `save`.
+        may_change: whether their buffers may be given away before the writing ends, as a training
+            step does; they are then copied first.
+    """
+    return start_writing_arrays(directory / _PARAMS, trees.stack_layers(params), may_change)
+
+
+def start_writing_arrays(
+    directory: Path, arrays: Any, may_change: bool = True
+) -> ocp.AsyncResponse[None]:
+    """The same for any tree of arrays."""
+    with bounded_memory(jax.tree.leaves(arrays), copies=may_change):
+        return ocp.save_async(str(directory.absolute()), arrays)
+
+
+def bounded_memory(leaves: Iterable[Any], copies: bool = False) -> ocp.Context:
     """Orbax with a few parameters in flight; unlimited, it holds a second copy of the network.
 
     An array larger than the limit would wait for ever, so the largest decides.
+
+    Args:
+        leaves: the arrays.
+        copies: whether arrays that lie in host memory are copied before saving goes on without
+            the caller.
     """
     largest = max((4 * leaf.size for leaf in leaves if hasattr(leaf, "size")), default=0)
     limit = max(_IN_FLIGHT_BYTES, 2 * largest)
@@ -99,7 +126,7 @@ def _bounded_memory(leaves: Iterable[Any]) -> ocp.Context:
         write_concurrent_bytes=limit,
         read_concurrent_bytes=limit,
         transfer_concurrent_bytes=limit,
-        deepcopy_host_arrays=False,  # saving returns when all is written, so nothing can change
+        deepcopy_host_arrays=copies,
     )
     return ocp.Context(memory_options=options)
 
@@ -212,7 +239,7 @@ def _stored(directory: Path) -> dict[str, Any]:
 
 def _restore(directory: Path, targets: dict[str, Any]) -> dict[str, jax.Array]:
     try:
-        with _bounded_memory(targets.values()):
+        with bounded_memory(targets.values()):
             restored = ocp.load(str(directory.absolute() / _PARAMS), trees.unflatten(targets))
     except Exception as error:  # tensorstore's, for whatever is wrong with a file
         reason = (str(error).splitlines() or [repr(error)])[0]

@@ -1,0 +1,52 @@
+"""What `launch/evaluate.py` asks a checkpoint.
+
+    --config.splits="('short_digit','long_digit')"     of Spoken-MQA; the first is a data set's split
+    --config.num_per_group=25                          of each split or kind, for a first look
+    --config.recognizer=whisper                        scores what is heard in spoken replies, too
+    --config.speak=True                                replies are spoken, where there is a talker
+
+What is compared are flags of the command: --compare, --ratios, --causality, --cascade.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The defaults."""
+    return ConfigDict(
+        {
+            # Of the items; none for all splits of Spoken-MQA, or the only one of a data set.
+            "splits": (),
+            # Items in all, and of each group; 0 for no limit.
+            "limit": 0,
+            "num_per_group": 0,
+            # "spoken_mqa", "number" or "words"; "" for the item set's own.
+            "judge": "",
+            # Items that each device answers at once.
+            "batch_size": 32,
+            # Bound on a reply, forced tokens included.
+            "max_tokens": 512,
+            # Whether each item's own text prompt goes along: "yes", "no", or "auto" for a checkpoint
+            # that was taught no prompt of its own.
+            "instruction": "auto",
+            # Whether replies are spoken: slower, and wanted for what a listener hears.
+            "speak": False,
+            # "whisper", "endpoint" or "": hears spoken replies, and the questions for the cascade.
+            "recognizer": "",
+            # Of the recogniser's class, e.g. {"model": "small.en"}.
+            "recognizer_options": ConfigDict({"model": ""}),
+            # Items that are asked one at a time, for the clock.
+            "num_timed": 20,
+            # The first condition again with the audio of other questions.
+            "control": True,
+            # The thinker also reads the questions.
+            "as_text": False,
+            # Of shuffles and interventions.
+            "seed": 0,
+            # For a network too large for one device: devices along each axis, -1 for the rest.
+            # All 1: a copy on every device.
+            "mesh": {"data": 1, "fsdp": 1, "tensor": 1},
+            # "float32" or "bfloat16"; "" for what suits the device.
+            "dtype": "",
+        }
+    )

@@ -1,0 +1,26 @@
+"""Stage 2, mixed maths pretraining: a spoken or written problem -> reasoning, then the answer.
+
+    --config=configs/stage2.py:3b       trained: adapter, embeddings, thinker (figure 5)
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(argument: str = "3b") -> ConfigDict:
+    """The stage at a preset's scale."""
+    preset, _ = common.parse(argument)
+    config = common.get_config(preset)
+    config.name = "stage2"
+    config.init_from = "runs/stage1b/best"
+    config.trainable = (common.ADAPTER, common.EMBEDDINGS, common.THINKER)
+    config.reply.modes = ("before_speaking",)
+    config.lessons.spoken = common.lesson(config, "spoken")
+    config.lessons.written = common.lesson(config, "written", prompt="text")
+    if common.is_from_nothing(config):
+        config.trainable = (common.ADAPTER, common.EMBEDDINGS, common.TIED_THINKER)
+        # Reading what a CTC head would spell costs less than hearing it, and teaches the same.
+        config.lessons.written.update(prompt="heard", weight=4.0)
+        config.train.steps = 300
+    return config

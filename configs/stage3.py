@@ -1,0 +1,25 @@
+"""Stage 3, textual thinking-in-speaking: a written problem -> interleaved (Ot, Rt).
+
+    --config=configs/stage3.py:3b       trained: embeddings, thinker (figure 5)
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(argument: str = "3b") -> ConfigDict:
+    """The stage at a preset's scale."""
+    preset, _ = common.parse(argument)
+    config = common.get_config(preset)
+    config.name = "stage3"
+    config.init_from = "runs/stage2/best"
+    config.trainable = (common.EMBEDDINGS, common.THINKER)
+    config.lessons.written = common.lesson(config, "written", prompt="text")
+    if common.is_from_nothing(config):
+        config.trainable = (common.EMBEDDINGS, common.TIED_THINKER)
+        # One network for all three modes, drawn evenly, so that they can be compared.
+        config.reply.modes = ("in_speaking", "before_speaking", "direct")
+        config.lessons.written.update(prompt="heard")
+        config.train.steps = 600
+    return config

@@ -1,0 +1,35 @@
+"""Stage 4, acoustic thinking-in-speaking: a spoken problem -> interleaved (Ot, Rt).
+
+    --config=configs/stage4.py:3b            trained: adapter, thinker (figure 5)
+    --config=configs/stage4.py:3b,encoder    the audio encoder too (the README's "fine-tune audio
+                                             encoder"; figure and text disagree)
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(argument: str = "3b") -> ConfigDict:
+    """The stage at a preset's scale; the option "encoder" trains the audio encoder too."""
+    preset, options = common.parse(argument, ("encoder",))
+    config = common.get_config(preset)
+    config.name = "stage4"
+    config.init_from = "runs/stage3/best"
+    config.trainable = (common.ADAPTER, common.THINKER)
+    config.lessons.spoken = common.lesson(config, "spoken")
+    if common.is_from_nothing(config):
+        config.trainable = (common.ADAPTER, common.EMBEDDINGS, common.TIED_THINKER)
+        config.reply.modes = ("in_speaking", "before_speaking", "direct")
+        # Some reading keeps what was learned by reading.
+        config.lessons.written = common.lesson(config, "written", prompt="heard", weight=0.5)
+        config.optimizer.peak_rate = 1e-3
+        config.train.steps = 500
+        if "encoder" in options:
+            config.lessons.spoken.update(spell=True)
+            config.losses.ctc = 0.3
+    if "encoder" in options:
+        config.trainable += (common.ENCODER,)
+        if common.is_from_nothing(config):
+            config.trainable += (common.SPELLER,)
+    return config

@@ -1,0 +1,152 @@
+"""What is minimised, as sums over targets; knows arrays only, no network and no stage.
+
+Every function returns a sum, not a mean: the step divides by counts over the whole batch, so that
+splitting a batch into parts or over devices changes nothing.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from reasoner_jax.core.axes import Array, Bool, Float, Int
+
+NUM_STREAMS = 5
+"""Of `text.schedule.Stream`."""
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def cross_entropy(
+    hidden: Float[Array, "N D"],
+    head: Float[Array, "D V"],
+    targets: Int[Array, " N"],
+    weights: Float[Array, " N"],
+    chunk_tokens: int,
+    head_is_table: bool,
+) -> tuple[Float[Array, ""], Float[Array, " N"], Bool[Array, " N"]]:
+    """Weighted cross-entropy over a large vocabulary, without ever holding all logits.
+
+    Logits live for one chunk of tokens. The gradient is computed in the same pass, since the loss
+    is linear in the weights: three matrix products a chunk, as many as without chunks.
+
+    Args:
+        hidden: what the head reads.
+        head: the output matrix, or with `head_is_table` the embedding table [V, D] that is tied
+            to it.
+        targets: token ids; arbitrary where the weight is 0.
+        weights: of each target.
+        chunk_tokens: N must be a multiple; 0 for all at once.
+        head_is_table: see `head`.
+
+    Returns:
+        The weighted sum, which has gradients to `hidden` and `head`; every token's own cross-
+        entropy in nats, and whether its target is the likeliest token; those two have none.
+    """
+    total, each, correct, _ = _in_chunks(
+        hidden, head, targets, weights, chunk_tokens, head_is_table, with_gradients=False
+    )
+    return total, each, correct
+
+
+def _in_chunks(
+    hidden: Float[Array, "N D"],
+    head: Array,
+    targets: Int[Array, " N"],
+    weights: Float[Array, " N"],
+    chunk_tokens: int,
+    head_is_table: bool,
+    with_gradients: bool,
+) -> tuple[Array, Array, Array, tuple[Array, Array] | None]:
+    num_tokens = hidden.shape[0]
+    size = chunk_tokens or num_tokens
+    if num_tokens % size:
+        raise ValueError(
+            f"chunk_tokens is {size}, expected a divisor of the {num_tokens} tokens of a part"
+        )
+    contract = ((1,), (1 if head_is_table else 0,))
+    narrow = head.astype(hidden.dtype)
+
+    def one(head_gradient: Array | None, chunk: tuple[Array, ...]):
+        x, target, weight = chunk
+        logits = jax.lax.dot_general(
+            x, narrow, (contract, ((), ())), preferred_element_type=jnp.float32
+        )
+        top = logits.max(axis=-1, keepdims=True)
+        exponentials = jnp.exp(logits - top)
+        partition = exponentials.sum(axis=-1, keepdims=True)
+        at_target = jnp.take_along_axis(logits, target[:, None], axis=-1)
+        each = (jnp.log(partition) + top - at_target)[:, 0]
+        correct = at_target[:, 0] >= top[:, 0]
+        if not with_gradients:
+            return head_gradient, (jnp.sum(weight * each), each, correct, None)
+        is_target = jnp.arange(logits.shape[-1]) == target[:, None]
+        slope = weight[:, None] * (exponentials / partition - is_target)
+        slope = slope.astype(hidden.dtype)
+        of_x = slope @ (narrow if head_is_table else narrow.T)
+        of_head = slope.T @ x if head_is_table else x.T @ slope
+        return head_gradient + of_head, (jnp.sum(weight * each), each, correct, of_x)
+
+    start = jnp.zeros(head.shape, jnp.float32) if with_gradients else None
+    if size == num_tokens:
+        of_head, (total, each, correct, of_hidden) = one(start, (hidden, targets, weights))
+    else:
+        chunks = jax.tree.map(
+            lambda a: a.reshape(-1, size, *a.shape[1:]), (hidden, targets, weights)
+        )
+        of_head, (totals, each, correct, of_hidden) = jax.lax.scan(one, start, chunks)
+        total, each, correct = totals.sum(), each.reshape(-1), correct.reshape(-1)
+        of_hidden = None if of_hidden is None else of_hidden.reshape(hidden.shape)
+    return total, each, correct, (of_hidden, of_head) if with_gradients else None
+
+
+def _forward(hidden, head, targets, weights, chunk_tokens, head_is_table):
+    total, each, correct, gradients = _in_chunks(
+        hidden, head, targets, weights, chunk_tokens, head_is_table, with_gradients=True
+    )
+    of_hidden, of_head = gradients
+    return (total, each, correct), (of_hidden, of_head.astype(head.dtype))
+
+
+def _backward(chunk_tokens, head_is_table, gradients, cotangents):
+    of_hidden, of_head = gradients
+    scale = cotangents[0]
+    return (scale * of_hidden).astype(of_hidden.dtype), scale * of_head, None, None
+
+
+cross_entropy.defvjp(_forward, _backward)
+
+
+def ctc(
+    logits: Float[Array, "B A V"],
+    valid: Bool[Array, "B A"],
+    words: Int[Array, "B W"],
+    blank: int,
+) -> Float[Array, " B"]:
+    """Connectionist temporal classification, the negative log-likelihood of each row's words.
+
+    A packed row's examples are one sequence: their audio and their words stand in the same order.
+    Source: Graves et al., "Connectionist Temporal Classification" (2006); optax.ctc_loss.
+
+    Args:
+        logits: of every audio token.
+        valid: which of them are there; the others may stand anywhere.
+        words: the transcript, -1 for padding at its end.
+        blank: id of the blank.
+    """
+    no_word = words < 0
+    return optax.ctc_loss(
+        logits,
+        1.0 - valid.astype(jnp.float32),
+        jnp.where(no_word, 0, words),
+        no_word.astype(jnp.float32),
+        blank_id=blank,
+    )
+
+
+def by_stream(
+    values: Float[Array, "B L"], streams: Int[Array, "B L"], mask: Bool[Array, "B L"]
+) -> Float[Array, " 5"]:
+    """Sums of `values` over the masked tokens of each stream."""
+    member = (streams[..., None] == jnp.arange(NUM_STREAMS)) & mask[..., None]
+    return jnp.sum(jnp.where(member, values[..., None], 0), axis=(0, 1))
