@@ -16,7 +16,7 @@ from reasoner_jax.core.sharding import constrain
 from reasoner_jax.models import attention
 from reasoner_jax.models.config import AudioEncoderConfig, Compute
 from reasoner_jax.models.decoder import REMAT_POLICIES
-from reasoner_jax.models.layers import Conv1d, Dense, LayerNorm
+from reasoner_jax.models.layers import Conv1d, Dense, LayerNorm, unroll
 
 
 def split_chunks(
@@ -104,7 +104,8 @@ class AudioEncoder(nn.Module):
         block = AudioEncoderLayer
         if compute.remat != "none":
             policy = REMAT_POLICIES[compute.remat]
-            block = nn.remat(block, policy=policy, prevent_cse=not compute.scan_layers)
+            looped = compute.scan_layers and unroll(config.num_layers) == 1
+            block = nn.remat(block, policy=policy, prevent_cse=not looped)
         if compute.scan_layers:
             scanned = nn.scan(
                 block,
@@ -112,6 +113,7 @@ class AudioEncoder(nn.Module):
                 split_rngs={"params": True},
                 in_axes=nn.broadcast,
                 length=config.num_layers,
+                unroll=unroll(config.num_layers),
                 metadata_params={nn.PARTITION_NAME: "layers"},
             )
             self.layers = scanned(config, compute)

@@ -13,7 +13,7 @@ from reasoner_jax.core.sharding import constrain
 from reasoner_jax.models import attention
 from reasoner_jax.models.attention import KVCache, Layer
 from reasoner_jax.models.config import Compute, DecoderConfig
-from reasoner_jax.models.layers import Dense, Embed, RMSNorm
+from reasoner_jax.models.layers import Dense, Embed, RMSNorm, unroll
 from reasoner_jax.models.rope import Rotary, rotary, rotate
 
 Hidden = Float[Array, "B L D"]
@@ -138,7 +138,8 @@ class Decoder(nn.Module):
         block = DecoderLayer
         if compute.remat != "none":
             policy = REMAT_POLICIES[compute.remat]
-            block = nn.remat(block, policy=policy, prevent_cse=not compute.scan_layers)
+            looped = compute.scan_layers and unroll(config.num_layers) == 1
+            block = nn.remat(block, policy=policy, prevent_cse=not looped)
         if compute.scan_layers:
             scanned = nn.scan(
                 block,
@@ -146,6 +147,7 @@ class Decoder(nn.Module):
                 split_rngs={"params": True},
                 in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast),
                 length=config.num_layers,
+                unroll=unroll(config.num_layers),
                 metadata_params={nn.PARTITION_NAME: "layers"},
             )
             self.layers = scanned(config, compute)

@@ -37,6 +37,15 @@ def matmul(
     return jnp.dot(x.astype(dtype), kernel.astype(dtype))
 
 
+def unroll(num_layers: int) -> int:
+    """How many layers a step of `nn.scan` holds: all of a small network, else one.
+
+    Unrolled, no layer's activations and gradients are copied into a stack and out of it again; a
+    deep network would compile for too long.
+    """
+    return num_layers if num_layers <= 8 else 1
+
+
 def _logical(init: nn.initializers.Initializer, axes: Axes) -> nn.initializers.Initializer:
     return nn.with_logical_partitioning(init, axes)
 
