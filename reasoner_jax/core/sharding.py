@@ -9,7 +9,7 @@ says which mesh axis carries which meaning. Mesh axes are
     sequence  tokens of one example split over devices
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -70,6 +70,45 @@ def make_mesh(
 def constrain(x: jax.Array, *logical_axes: str | None) -> jax.Array:
     """Lays out `x` by the rules; the identity without a mesh (`jax.set_mesh`)."""
     return nn.with_logical_constraint(x, logical_axes, rules=LOGICAL_RULES)
+
+
+Axes = tuple[str | None, ...]
+
+
+def on_each_device(
+    function: Callable[..., jax.Array],
+    arrays: Sequence[jax.Array],
+    axes: Sequence[Axes],
+    out_axes: Axes,
+) -> jax.Array:
+    """`function(*arrays)`, run by every device on its own part; for what XLA cannot split itself.
+
+    Without a mesh (`jax.set_mesh`), or inside another such function, it is simply called.
+
+    Args:
+        function: treats the entries of a split axis independently of each other.
+        arrays: its arguments.
+        axes: logical names of their axes, split by the rules where every dimension of that name
+            allows it; an axis of None is whole everywhere.
+        out_axes: likewise of the result.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.size <= 1 or any(kind != AxisType.Auto for kind in mesh.axis_types):
+        return function(*arrays)
+    sizes: dict[str, int] = {}
+    for array, names in zip(arrays, axes, strict=True):
+        for dim, name in zip(array.shape, names, strict=True):
+            if name is not None:
+                sizes[name] = int(np.gcd(sizes.get(name, 0), dim))
+    names = tuple(sizes)
+    entries = _divisible(
+        nn.logical_to_mesh_axes(names, rules=LOGICAL_RULES), list(sizes.values()), mesh.shape
+    )
+    split = dict(zip(names, entries, strict=True))
+    specs = [PartitionSpec(*(split.get(name) for name in each)) for each in (*axes, out_axes)]
+    return jax.shard_map(
+        function, in_specs=tuple(specs[:-1]), out_specs=specs[-1], check_vma=False
+    )(*arrays)
 
 
 def param_shardings(abstract_params: Any, mesh: Mesh) -> Any:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from reasoner_jax.core.axes import Array, Bool, Float, Int
+from reasoner_jax.core.sharding import on_each_device
 from reasoner_jax.models.attention_blocks import blockwise
 from reasoner_jax.models.config import Compute, DecoderConfig
 
@@ -41,10 +42,27 @@ def attend(
         kv_lengths: keys at and after it are not seen.
         implementation: a name of `_KERNELS`, or "auto" for the platform's best.
     """
-    kernel = _KERNELS[_best(q) if implementation == "auto" else implementation]
-    return kernel(
-        q, k, v, causal=causal, q_offset=q_offset, segment_ids=segment_ids, kv_lengths=kv_lengths
-    )
+    name = _best(q) if implementation == "auto" else implementation
+    kernel = _KERNELS[name]
+    if name == "reference":
+        return kernel(
+            q,
+            k,
+            v,
+            causal=causal,
+            q_offset=q_offset,
+            segment_ids=segment_ids,
+            kv_lengths=kv_lengths,
+        )
+    facts = {"q_offset": q_offset, "segment_ids": segment_ids, "kv_lengths": kv_lengths}
+    leaves, tree = jax.tree.flatten(facts)
+
+    def call(q: Array, k: Array, v: Array, *leaves: Array) -> Array:
+        return kernel(q, k, v, causal=causal, **jax.tree.unflatten(tree, leaves))
+
+    heads = ("batch", None, "kv_heads", None)
+    axes = [heads] * 3 + [("batch", None)[: leaf.ndim] for leaf in leaves]
+    return on_each_device(call, [q, k, v, *leaves], axes, heads)
 
 
 def reference(

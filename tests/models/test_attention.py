@@ -6,7 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
+from reasoner_jax.core.sharding import make_mesh
 from reasoner_jax.models.attention import attend
 
 RNG = np.random.default_rng(5)
@@ -107,3 +110,26 @@ def test_long_rows_on_a_cpu_go_blockwise():
 
     assert loops(256)
     assert not loops(255)
+
+
+@pytest.mark.parametrize("batch, kv_heads", [(4, 2), (3, 2), (4, 1)])
+def test_each_device_attends_to_its_own_rows_and_heads(batch, kv_heads):
+    q, k, v, d_out = arrays(batch, 300, 300, 3 * kv_heads, kv_heads)
+    segment_ids = packed(*[[100, 60, 140]] * batch)
+    facts = {"causal": True, "segment_ids": (segment_ids, segment_ids)}
+    alone = out_and_gradients("blockwise", q, k, v, d_out, **facts)
+    with jax.set_mesh(make_mesh(data=2, fsdp=2, tensor=2)):
+        together = out_and_gradients("blockwise", q, k, v, d_out, **facts)
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one, other, atol=TOLERANCE)
+
+
+def test_no_device_asks_another_for_rows():
+    mesh = make_mesh(data=4, tensor=2, fsdp=1)
+    q, k, v, _ = arrays(4, 300, 300)
+    with jax.set_mesh(mesh):
+        split = [
+            jax.device_put(x, NamedSharding(mesh, P("data", None, "tensor"))) for x in (q, k, v)
+        ]
+        compiled = jax.jit(functools.partial(attend, causal=True)).lower(*split).compile()
+    assert "all-gather" not in compiled.as_text()
