@@ -7,6 +7,7 @@ row has a schedule and a phase of its own. `tests/generation/test_slots.py` hold
 from collections.abc import Sequence
 
 import flax
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -234,29 +235,35 @@ def pending(
         width: W.
     """
     token, stream, present = carry
-    tokens, streams = [token], [stream]
-    ends = [jnp.minimum(present.astype(jnp.int32), limits)]
-    going = limits > 0
-    for _ in range(MAX_RUNS):
+    blank = jnp.zeros((token.shape[0], MAX_RUNS + 1), jnp.int32)
+    first = jnp.minimum(present.astype(jnp.int32), limits)
+
+    def take(index: Array, state: tuple) -> tuple:
+        rows, going, end, tokens, streams, ends = state
         run = next_runs(rows, layouts, ids)
         going = going & run.forced & ~run.complete
         counts = jnp.where(going, run.counts, 0)
-        tokens.append(run.tokens)
-        streams.append(run.streams)
-        ends.append(ends[-1] + counts)
-        rows = fill(rows, layouts, counts)
-    tables = jnp.stack(tokens, axis=1), jnp.stack(streams, axis=1)
-    stacked = jnp.stack(ends, axis=1)
-    source = (jnp.arange(width)[None, :, None] >= stacked[:, None, :]).sum(axis=-1)
+        columns = zip((tokens, streams, ends), (run.tokens, run.streams, end + counts), strict=True)
+        tables = (table.at[:, index].set(column) for table, column in columns)
+        return fill(rows, layouts, counts), going, end + counts, *tables
+
+    tables = (blank.at[:, 0].set(column) for column in (token, stream, first))
+    # Loops, here and in `feed`: unrolled, the steps are fused into each other many times over.
+    *_, tokens, streams, ends = jax.lax.fori_loop(
+        1, MAX_RUNS + 1, take, (rows, limits > 0, first, *tables)
+    )
+    source = (jnp.arange(width)[None, :, None] >= ends[:, None, :]).sum(axis=-1)
     source = jnp.minimum(source, MAX_RUNS)
-    counts = jnp.minimum(jnp.minimum(stacked[:, -1], limits), width)
-    picked = (jnp.take_along_axis(table, source, axis=1) for table in tables)
-    return Pending(*picked, counts=counts, ends=stacked)
+    counts = jnp.minimum(jnp.minimum(ends[:, -1], limits), width)
+    picked = (jnp.take_along_axis(table, source, axis=1) for table in (tokens, streams))
+    return Pending(*picked, counts=counts, ends=ends)
 
 
 def feed(rows: RowSlots, layouts: Layouts, waiting: Pending, counts: Int[Array, " B"]) -> RowSlots:
     """The rows after the first `counts` of their pending tokens."""
-    for run in range(MAX_RUNS):
+
+    def take(run: Array, rows: RowSlots) -> RowSlots:
         begin, end = waiting.ends[:, run], waiting.ends[:, run + 1]
-        rows = fill(rows, layouts, jnp.clip(counts - begin, 0, end - begin))
-    return rows
+        return fill(rows, layouts, jnp.clip(counts - begin, 0, end - begin))
+
+    return jax.lax.fori_loop(0, MAX_RUNS, take, rows)
