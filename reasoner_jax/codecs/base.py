@@ -26,7 +26,7 @@ class CodecDecoder(Protocol[State]):
 
     Attributes:
         sample_rate_hz: of the waveform.
-        codes_per_second: 50 for both codecs here.
+        codes_per_second: 50 for Qwen's codec, 25 for ours.
         codebook_size: codes are 0 <= code < this.
     """
 

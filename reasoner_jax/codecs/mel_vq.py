@@ -1,8 +1,9 @@
-"""A codec fitted on our own speech: one codebook of log-mel frames, 50 a second; knows no network.
+"""A codec fitted on our own speech: one codebook of log-mel frames, 25 a second; knows no network.
 
-Encoding names each frame's nearest centre. Decoding takes the centres' spectra, passes from one to
-the next in two steps of 10 ms, and finds phases for them (`codecs.inversion`). It is small, quick
-to fit, has an encoder, and sounds like an old telephone: made for a talker that learns on a laptop.
+A code stands for two frames of 20 ms. Encoding names each pair's nearest centre. Decoding takes the
+centres' spectra, passes from each to the next in two steps of 10 ms, and finds phases for them
+(`codecs.inversion`). It is small, quick to fit, has an encoder, and sounds like an old telephone:
+made for a talker that learns on a laptop, for which half as many codes are half the work.
 
     codec = MelVQ.fit(waveforms)
     codec.save(directory)
@@ -10,7 +11,8 @@ to fit, has an encoder, and sounds like an old telephone: made for a talker that
     waveform = decode(codec, codes)
 
 Windows are short (40 ms) and bands few (60) so that frames tell sounds apart and not pitches: of
-the windows and bands tried, Whisper-tiny understood these best.
+the windows and bands tried, Whisper-tiny understood these best (its word error rate on 20 short
+answers: 4.6 % with pairs, 4.2 % with a code for each frame; 3 % on the voice itself).
 """
 
 import dataclasses
@@ -38,8 +40,8 @@ POWER_FLOOR = 1e-7
 _MAX_FIT_FRAMES = 60_000
 """20 minutes; more of one voice changes the centres little and costs time in proportion."""
 
-_STEPS_PER_CODE = 2
-"""Frames that a code is decoded to: windows of 40 ms need to overlap more than codes do."""
+_STEPS_PER_FRAME = 2
+"""Of the decoder: windows of 40 ms need to overlap more than the encoder's frames do."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class MelVQState:
 
     Attributes:
         inversion: of the frames so far.
-        last: spectrum of the last code, from which to pass on to the next; None before the first.
+        last: spectrum of the last frame, from which to pass on to the next; None before the first.
     """
 
     inversion: InversionState
@@ -62,14 +64,14 @@ class MelVQ:
     However codes are cut into chunks, the samples are those of the whole, bit for bit.
 
     Attributes:
-        centres: log10 power in each mel band of each code.
+        centres: log10 power in each mel band of a code's A frames, one frame behind the other.
         spectra: mean magnitudes of the frames that each code stood for.
-        framing: of the encoder.
+        framing: of the encoder's frames.
         look_ahead, num_iterations: of the decoder, see `Inversion`.
     """
 
-    centres: Float[np.ndarray, "V M"]
-    spectra: Float[np.ndarray, "V Q"]
+    centres: Float[np.ndarray, "V AM"]
+    spectra: Float[np.ndarray, "V A Q"]
     framing: Framing = dataclasses.field(default_factory=Framing)
     look_ahead: int = 5
     num_iterations: int = 6
@@ -80,16 +82,21 @@ class MelVQ:
 
     @property
     def codes_per_second(self) -> float:
-        return SAMPLE_RATE_HZ / self.framing.hop_samples
+        return SAMPLE_RATE_HZ / (self.framing.hop_samples * self.frames_per_code)
 
     @property
     def codebook_size(self) -> int:
         return len(self.centres)
 
     @property
+    def frames_per_code(self) -> int:
+        """A."""
+        return self.spectra.shape[1]
+
+    @property
     def inversion(self) -> Inversion:
-        """From spectra back to sound, at `_STEPS_PER_CODE` times the rate of codes."""
-        hop = self.framing.hop_samples // _STEPS_PER_CODE
+        """From spectra back to sound, at `_STEPS_PER_FRAME` times the rate of frames."""
+        hop = self.framing.hop_samples // _STEPS_PER_FRAME
         framing = Framing(hop, self.framing.window_samples)
         return Inversion(framing, self.look_ahead, self.num_iterations)
 
@@ -99,6 +106,7 @@ class MelVQ:
         waveforms: Sequence[Float[np.ndarray, " S"]],
         *,
         codebook_size: int = 1024,
+        frames_per_code: int = 2,
         num_bands: int = 60,
         seed: int = 0,
     ) -> "MelVQ":
@@ -108,6 +116,7 @@ class MelVQ:
             waveforms: 16 kHz speech of the voice to be coded; a few minutes. Of more than 20, some
                 is chosen.
             codebook_size: V; the talker's vocabulary must hold as many, and its control codes.
+            frames_per_code: A, of 20 ms each.
             num_bands: M.
             seed: of the first centres, and of the choice.
 
@@ -116,10 +125,16 @@ class MelVQ:
                 codes, as silence has.
         """
         framing = Framing()
-        frames = np.concatenate(_some_frames(waveforms, framing, seed))
-        bands = log_bands(frames, num_bands, POWER_FLOOR)
+        magnitudes = [
+            each[: len(each) // frames_per_code * frames_per_code]
+            for each in _some_magnitudes(waveforms, framing, seed)
+        ]
+        frames = np.concatenate(magnitudes)
+        bands = log_bands(frames, num_bands, POWER_FLOOR).reshape(-1, frames_per_code * num_bands)
         centres = fit_centres(bands, codebook_size, seed=seed)
-        return cls(centres, _means(frames, nearest(bands, centres)[0], codebook_size), framing)
+        codes, _ = nearest(bands, centres)
+        means = _means(frames.reshape(len(codes), -1), codes, codebook_size)
+        return cls(centres, means.reshape(codebook_size, frames_per_code, -1), framing)
 
     @classmethod
     def load(cls, directory: str | os.PathLike) -> "MelVQ":
@@ -163,15 +178,19 @@ class MelVQ:
         return partial.replace(path)
 
     def num_codes(self, num_samples: int) -> int:
-        """See `CodecEncoder`: a started frame is counted."""
+        """See `CodecEncoder`: a started code is counted."""
         if num_samples < 0:
             raise ValueError(f"num_samples is {num_samples}, expected 0 or more")
-        return self.framing.num_frames(num_samples)
+        return -(-self.framing.num_frames(num_samples) // self.frames_per_code)
 
     def encode(self, waveform: Float[np.ndarray, " S"]) -> Int[np.ndarray, " K"]:
         """See `CodecEncoder`."""
-        magnitudes = self.framing.magnitudes(check_waveform(waveform))
-        return nearest(log_bands(magnitudes, self.centres.shape[1], POWER_FLOOR), self.centres)[0]
+        count = self.frames_per_code
+        waveform = check_waveform(waveform)
+        code_samples = count * self.framing.hop_samples
+        magnitudes = self.framing.magnitudes(np.pad(waveform, (0, -waveform.size % code_samples)))
+        bands = log_bands(magnitudes, self.centres.shape[1] // count, POWER_FLOOR)
+        return nearest(bands.reshape(-1, self.centres.shape[1]), self.centres)[0]
 
     def init_state(self) -> MelVQState:
         """See `CodecDecoder`."""
@@ -180,11 +199,11 @@ class MelVQ:
     def decode_step(
         self, state: MelVQState, codes: Int[np.ndarray, " K"]
     ) -> tuple[MelVQState, Float[np.ndarray, " S"]]:
-        """See `CodecDecoder`; the sound comes 70 ms after its codes."""
+        """See `CodecDecoder`; the sound comes 75 ms after its codes."""
         codes = check_codes(codes, self.codebook_size)
         if not codes.size:
             return state, np.zeros(0, np.float32)
-        spectra = self.spectra[codes]
+        spectra = self.spectra[codes].reshape(-1, self.framing.num_bins)
         frames = _pass_on(state.last, spectra)
         inversion, waveform = self.inversion.push(state.inversion, frames)
         return MelVQState(inversion, spectra[-1]), waveform
@@ -198,11 +217,11 @@ class MelVQ:
 
 
 def _pass_on(
-    last: Float[np.ndarray, " Q"] | None, spectra: Float[np.ndarray, "K Q"]
-) -> Float[np.ndarray, "T Q"]:
-    """Two frames between each code and the one before, a quarter and three quarters of the way.
+    last: Float[np.ndarray, " Q"] | None, spectra: Float[np.ndarray, "T Q"]
+) -> Float[np.ndarray, "T2 Q"]:
+    """Two spectra between each and the one before, a quarter and three quarters of the way.
 
-    Before the very first code there is nothing to pass on from: it gives one frame, its own.
+    Before the very first there is nothing to pass on from: it gives one, its own.
     """
     before = np.concatenate([spectra[:1] if last is None else last[None], spectra[:-1]])
     step = spectra - before
@@ -211,7 +230,7 @@ def _pass_on(
     return frames[1:] if last is None else frames
 
 
-def _some_frames(
+def _some_magnitudes(
     waveforms: Sequence[Float[np.ndarray, " S"]], framing: Framing, seed: int
 ) -> list[Float[np.ndarray, "T Q"]]:
     """Frames of the waveforms, in random order where not all are needed."""
@@ -229,9 +248,9 @@ def _some_frames(
 
 
 def _means(
-    frames: Float[np.ndarray, "T Q"], codes: Int[np.ndarray, " T"], codebook_size: int
-) -> Float[np.ndarray, "V Q"]:
-    """The mean frame of each code; zeros for a code that has none."""
+    frames: Float[np.ndarray, "K AQ"], codes: Int[np.ndarray, " K"], codebook_size: int
+) -> Float[np.ndarray, "V AQ"]:
+    """The mean of what each code stands for; zeros for a code that stands for nothing."""
     order = np.argsort(codes, kind="stable")
     used, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
     means = np.zeros((codebook_size, frames.shape[1]), np.float32)

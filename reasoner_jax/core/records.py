@@ -196,7 +196,11 @@ class Example:
         mel: log-mel of the spoken question at 100 frames/s; None for text.
         spans: named ranges of tokens: prompt, audio, reply.
         transcript: the spoken question's tokens, for the CTC head; None where it has no target.
-        codes: speech codes of the response, for the talker; None without them.
+        codes: target of each step of the talker, -1 for none; None without speech. The steps are
+            laid out by `data.talker_steps`.
+        code_inputs: code fed at each step, -1 for none.
+        code_sources: token whose thinker vector is fed at each step, or one of the negative
+            numbers of `core.text_feed`.
     """
 
     example_id: str
@@ -207,6 +211,8 @@ class Example:
     spans: tuple[Span, ...] = ()
     transcript: Int[np.ndarray, " W"] | None = None
     codes: Int[np.ndarray, " K"] | None = None
+    code_inputs: Int[np.ndarray, " K"] | None = None
+    code_sources: Int[np.ndarray, " K"] | None = None
 
 
 @struct.dataclass
@@ -226,9 +232,12 @@ class Batch:
         frames: valid frames of each chunk, 0 for padding; None in a batch of text.
         transcripts: what is said in the row's audio, its examples one behind the other, -1 for
             padding; None unless the CTC head trains.
-        codes: speech codes of the row's examples one behind the other, -1 for padding; None unless
-            the talker trains.
-        code_segment_ids: the segment that a code belongs to, 0 for padding; None as `codes`.
+        codes: target of each step of the talker, the row's examples one behind the other; -1 for
+            none. None unless the talker trains.
+        code_segment_ids: the segment that a step belongs to, 0 for padding; None as `codes`.
+        code_inputs: code fed at each step, -1 for none; None as `codes`.
+        code_sources: position in the row whose thinker vector is fed at each step, or one of the
+            negative numbers of `core.text_feed`; None as `codes`.
     """
 
     tokens: Int[Array, "B L"]
@@ -243,6 +252,8 @@ class Batch:
     transcripts: Int[Array, "B W"] | None = None
     codes: Int[Array, "B K"] | None = None
     code_segment_ids: Int[Array, "B K"] | None = None
+    code_inputs: Int[Array, "B K"] | None = None
+    code_sources: Int[Array, "B K"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

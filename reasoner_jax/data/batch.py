@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reasoner_jax.core.records import Example
+from reasoner_jax.core.text_feed import TEXT_PAD
 from reasoner_jax.data.dataset import CorruptRecordError
 from reasoner_jax.data.plan import Component, Placed, RowBudget
 from reasoner_jax.data.transforms import Frontend, complete
@@ -104,6 +105,8 @@ class Renderer:
         if row.codes:
             arrays["codes"] = full(-1, row.codes)
             arrays["code_segment_ids"] = full(0, row.codes)
+            arrays["code_inputs"] = full(-1, row.codes)
+            arrays["code_sources"] = full(TEXT_PAD, row.codes)
         return arrays
 
 
@@ -145,8 +148,14 @@ def _put_transcript(row: Arrays, starts: dict, placed: Placed, learns: bool) -> 
 def _put_codes(
     row: Arrays, slot: int, starts: dict, placed: Placed, example: Example | None
 ) -> None:
-    here = slice(starts["codes"], starts["codes"] + placed.draft.num_codes)
-    if example is not None and example.codes is not None:
+    """Steps of the talker; `_put_tokens` has put the tokens that their sources name."""
+    count = placed.draft.num_codes
+    here = slice(starts["codes"], starts["codes"] + count)
+    if count and example is not None:
+        first = starts["tokens"] - placed.draft.num_inputs
+        sources = example.code_sources
         row["codes"][here] = example.codes
+        row["code_inputs"][here] = example.code_inputs
+        row["code_sources"][here] = np.where(sources >= 0, sources + first, sources)
         row["code_segment_ids"][here] = slot + 1
-    starts["codes"] += placed.draft.num_codes
+    starts["codes"] += count

@@ -314,7 +314,7 @@ def _recipe(
         "num_mel_bins": frontend.num_mel_bins,
         "chunk_frames": frontend.chunk_frames,
         "speech_encoder": type(encoder).__name__,
-        "end_code_id": frontend.end_code_id,
+        "talker": repr(frontend.talker),
         "row": dataclasses.asdict(config.row),
         **{
             name: getattr(config, name)

@@ -14,6 +14,8 @@ from reasoner_jax.audio.log_mel import log_mel, num_audio_tokens, num_mel_frames
 from reasoner_jax.core.axes import Float, Int
 from reasoner_jax.core.records import Example, Span
 from reasoner_jax.data.dataset import Outline
+from reasoner_jax.data.talker_steps import lay_out, num_steps
+from reasoner_jax.models.config import TalkerConfig
 from reasoner_jax.text.chat import (
     SPEECH_SYSTEM_PROMPT,
     PromptParts,
@@ -103,14 +105,14 @@ class Frontend:
         num_mel_bins: M of the audio encoder.
         chunk_frames: mel frames of one chunk of the audio encoder.
         speech_encoder: makes speech codes; without one, stored codes are used.
-        end_code_id: the code that ends speech, appended to the codes; None appends none.
+        talker: how the talker reads; None where no task wants codes.
     """
 
     tokenizer: Tokenizer
     num_mel_bins: int = 128
     chunk_frames: int = 200
     speech_encoder: SpeechEncoder | None = None
-    end_code_id: int | None = None
+    talker: TalkerConfig | None = None
 
     @functools.cached_property
     def control_ids(self) -> ControlIds:
@@ -126,11 +128,14 @@ class Frontend:
         )
 
     def num_codes(self, outline: Outline) -> int:
-        """Speech codes of the response; 0 where there are none to be had."""
-        num_codes = outline.num_codes
+        """Speech codes of the response, without an end; 0 where there are none to be had."""
         if self.speech_encoder is not None and outline.num_response_samples:
-            num_codes = self.speech_encoder.num_codes(outline.num_response_samples)
-        return num_codes + (self.end_code_id is not None) if num_codes else 0
+            return self.speech_encoder.num_codes(outline.num_response_samples)
+        return outline.num_codes
+
+    def num_bytes(self, tokens: Int[np.ndarray, " L"]) -> list[int]:
+        """Bytes of each token's text, which set the talker's pace."""
+        return [len(self.tokenizer.decode_bytes([token])) for token in tokens]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -140,7 +145,7 @@ class Draft:
     Attributes:
         example: without mel and codes.
         num_frames: of its mel; 0 for a written question.
-        num_codes: of its response; 0 unless the task wants them.
+        num_codes: steps of the talker, see `data.talker_steps`; 0 unless the task wants codes.
     """
 
     example: Example
@@ -178,7 +183,7 @@ def draft(
         rng: draws the schedule; unused if there is only one.
 
     Raises:
-        ValueError: the tokenizer lacks a special token.
+        ValueError: the tokenizer lacks a special token, or codes are wanted without a talker.
     """
     num_frames = num_mel_frames(outline.num_samples) if task.prompt == "audio" else 0
     num_audio = num_audio_tokens(num_frames) if num_frames else 0
@@ -192,6 +197,8 @@ def draft(
         return reply
     prompt = _prompt(outline, task, frontend, num_audio, rng)
     start = len(prompt)
+    if task.codes:
+        num_codes = num_steps(num_codes, start, _talker_of(frontend))
     spans = [Span("prompt", 0, start), Span("reply", start, start + len(reply))]
     if num_audio:
         first = int(np.argmax(prompt == frontend.tokenizer.token_id(SpecialToken.AUDIO)))
@@ -226,22 +233,49 @@ def complete(
     Raises:
         ValueError: audio that is missing, or not as long as the outline said.
     """
-    name, mel, codes = drafted.example.example_id, None, None
+    name, mel = drafted.example.example_id, None
     if drafted.num_frames:
         if waveform is None:
             raise ValueError(f"{name}: the draft hears a question of which there is no waveform")
         mel = log_mel(waveform, frontend.num_mel_bins)
         _check_length(name, "mel frames", drafted.num_frames, len(mel))
+    spoken = {}
     if drafted.num_codes:
         encoder = frontend.speech_encoder
         if encoder is not None and response_waveform is not None:
             response_codes = encoder.encode(response_waveform)
         if response_codes is None:
             raise ValueError(f"{name}: the draft speaks a response of which there are no codes")
-        end = [] if frontend.end_code_id is None else [frontend.end_code_id]
-        codes = np.concatenate([response_codes, end]).astype(np.int32)
-        _check_length(name, "speech codes", drafted.num_codes, len(codes))
-    return dataclasses.replace(drafted.example, mel=mel, codes=codes)
+        spoken = _talker_steps(drafted.example, frontend, response_codes)
+        _check_length(name, "steps of the talker", drafted.num_codes, len(spoken["codes"]))
+    return dataclasses.replace(drafted.example, mel=mel, **spoken)
+
+
+def _talker_of(frontend: Frontend) -> TalkerConfig:
+    if frontend.talker is None:
+        raise ValueError(
+            "the task wants speech codes, but frontend.talker is None; take a network with a "
+            "talker, or a task without codes"
+        )
+    return frontend.talker
+
+
+def _talker_steps(
+    example: Example, frontend: Frontend, codes: Int[np.ndarray, " K"]
+) -> dict[str, Int[np.ndarray, " K"]]:
+    """The fields of an example that speaks."""
+    end = frontend.control_ids.end_of_response
+    is_said = (example.streams == Stream.RESPONSE) & (example.tokens != end)
+    response = np.flatnonzero(is_said)
+    prompt = next(span for span in example.spans if span.name == "prompt")
+    steps = lay_out(
+        codes,
+        response,
+        frontend.num_bytes(example.tokens[response]),
+        prompt.stop,
+        _talker_of(frontend),
+    )
+    return {"codes": steps.targets, "code_inputs": steps.inputs, "code_sources": steps.sources}
 
 
 def _words(outline: Outline, frontend: Frontend) -> Int[np.ndarray, " W"]:

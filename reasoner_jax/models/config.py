@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 
+from reasoner_jax.core.text_feed import ONE_A_STEP, TextFeed
+
 Remat = Literal["none", "dots", "full"]
 
 
@@ -120,6 +122,11 @@ class TalkerConfig:
     """Decoder over speech codes that reads thinker vectors of width `embedding_width`.
 
     `text_*` ids index the thinker's embedding table, `codec_*` ids the talker's own.
+
+    Attributes:
+        reads_prompt: whether the prompt and the voice's start token come before the first code, as
+            with Qwen2.5-Omni's; without, the first code follows the first reply token alone.
+        text_feed: the pace of the reply's tokens; None for one a step, as Qwen2.5-Omni's reads.
     """
 
     vocab_size: int
@@ -132,6 +139,13 @@ class TalkerConfig:
     codec_end_token_id: int
     codec_pad_token_id: int
     codec_mask_token_id: int
+    reads_prompt: bool = True
+    text_feed: TextFeed | None = None
+
+    @property
+    def pace(self) -> TextFeed:
+        """When each token of the reply enters."""
+        return self.text_feed or ONE_A_STEP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,6 +261,7 @@ class OmniConfig:
 _NESTED = {
     "thinker": ThinkerConfig,
     "talker": TalkerConfig,
+    "text_feed": TextFeed,
     "token2wav": Token2WavConfig,
     "decoder": DecoderConfig,
     "audio": AudioEncoderConfig,

@@ -1,10 +1,13 @@
 """Small spoken problems that the tests of this folder share."""
 
+import dataclasses
+
 import numpy as np
 
 from reasoner_jax.core.records import Problem, SpokenProblem, Step, Voice
 from reasoner_jax.data.transforms import Frontend, Task
 from reasoner_jax.data.writer import DatasetWriter
+from reasoner_jax.models.presets import TINY
 from reasoner_jax.text.special_tokens import FROM_SCRATCH_TOKENS
 from reasoner_jax.text.tokenizer import train_bpe
 
@@ -46,7 +49,8 @@ def write_dataset(directory, problems, split="train", records_per_shard=3):
 
 
 TOKENIZER = train_bpe(["Well, let me think about it. two plus number"], 400, FROM_SCRATCH_TOKENS)
-FRONTEND = Frontend(TOKENIZER, num_mel_bins=8)
+TALKER = dataclasses.replace(TINY.talker, reads_prompt=False)
+FRONTEND = Frontend(TOKENIZER, num_mel_bins=8, talker=TALKER)
 SHORT_SYSTEM = "Go."
 HEAR = Task(prompt="audio", system=SHORT_SYSTEM)
 READ = Task(prompt="text", system=SHORT_SYSTEM)

@@ -21,7 +21,15 @@ from reasoner_jax.data.transforms import complete, draft
 from reasoner_jax.models.config import Compute
 from reasoner_jax.models.thinker import Thinker
 from reasoner_jax.text.schedule import Schedule, Stream
-from tests.data.problems import FRONTEND, HEAR, READ, TOKENIZER, spoken_problem, write_dataset
+from tests.data.problems import (
+    FRONTEND,
+    HEAR,
+    READ,
+    TALKER,
+    TOKENIZER,
+    spoken_problem,
+    write_dataset,
+)
 from tests.models.networks import lively, omni_config
 
 COUNT = 23
@@ -284,12 +292,14 @@ def test_codes_lie_behind_one_another_with_their_segments(tmp_path):
         [spoken_problem(n, 0, response_codes=np.arange(n + 1) + 10 * n) for n in range(4)],
     )
     task = dataclasses.replace(READ, codes=True)
-    row = RowBudget(tokens=1000, codes=12)
+    row = RowBudget(tokens=1000, codes=16)
     config = LoaderConfig(row=row, batch_rows=1, num_epochs=1, shuffle=False)
     (batch,) = loader(SpokenDataset(directory), config, task)
     assert batch.example_rows[0, :5].tolist() == [0, 1, 2, 3, -1]
-    assert batch.codes[0].tolist() == [0, 10, 11, 20, 21, 22, 30, 31, 32, 33, -1, -1]
-    assert batch.code_segment_ids[0].tolist() == [1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 0, 0]
+    end = TALKER.codec_end_token_id
+    codes = [0, end, 10, 11, end, 20, 21, 22, end, 30, 31, 32, 33, end, -1, -1]
+    assert batch.codes[0].tolist() == codes
+    assert batch.code_segment_ids[0].tolist() == [1] * 2 + [2] * 3 + [3] * 4 + [4] * 5 + [0] * 2
 
 
 class TestDamage:

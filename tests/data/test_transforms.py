@@ -13,7 +13,15 @@ from reasoner_jax.data.transforms import Draft, Dropped, Task, complete, draft
 from reasoner_jax.text.interleave import deinterleave, interleave
 from reasoner_jax.text.schedule import Schedule, Stream
 from reasoner_jax.text.special_tokens import SpecialToken
-from tests.data.problems import FRONTEND, HEAR, READ, TOKENIZER, spoken_problem, waveform
+from tests.data.problems import (
+    FRONTEND,
+    HEAR,
+    READ,
+    TALKER,
+    TOKENIZER,
+    spoken_problem,
+    waveform,
+)
 
 DIRECT = Schedule(mode="direct")
 BEFORE = Schedule(mode="before_speaking")
@@ -169,20 +177,22 @@ class Doubler:
 
 
 def test_codes_come_from_the_encoder_and_end_with_the_end_code():
-    frontend = dataclasses.replace(FRONTEND, speech_encoder=Doubler(), end_code_id=7)
+    frontend = dataclasses.replace(FRONTEND, speech_encoder=Doubler())
     task = dataclasses.replace(HEAR, codes=True)
     spoken = waveform(9000, 1)
     drafted = make(task, frontend=frontend, response_waveform=spoken)
     assert drafted.num_codes == 3
     example = complete(drafted, frontend, waveform(16_000, 4), spoken)
-    assert example.codes.tolist() == [int(spoken[0] > 0), int(spoken[4000] > 0), 7]
+    end = TALKER.codec_end_token_id
+    assert example.codes.tolist() == [int(spoken[0] > 0), int(spoken[4000] > 0), end]
 
 
 def test_stored_codes_serve_where_there_is_no_encoder():
     task = dataclasses.replace(READ, codes=True)
     drafted = make(task, response_codes=np.array([3, 1, 4]))
     example = complete(drafted, FRONTEND, response_codes=np.array([3, 1, 4]))
-    assert drafted.num_codes == 3 and example.codes.tolist() == [3, 1, 4]
+    assert drafted.num_codes == 4
+    assert example.codes.tolist() == [3, 1, 4, TALKER.codec_end_token_id]
 
 
 def test_audio_of_another_length_is_refused():

@@ -1,0 +1,73 @@
+"""What a talker reads and says at each of its steps, while it learns; knows no sound, no batch."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from reasoner_jax.core.axes import Int
+from reasoner_jax.core.text_feed import TEXT_START
+from reasoner_jax.models.config import TalkerConfig
+
+NO_CODE = -1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TalkerSteps:
+    """Step by step, K of them.
+
+    Attributes:
+        targets: the code to be said, `NO_CODE` where none is.
+        inputs: the code that was said before, or what stands for it; `NO_CODE` in the prompt.
+        sources: the token whose vector is read, or a negative number of `core.text_feed`.
+    """
+
+    targets: Int[np.ndarray, " K"]
+    inputs: Int[np.ndarray, " K"]
+    sources: Int[np.ndarray, " K"]
+
+
+def num_steps(num_codes: int, num_prompt: int, config: TalkerConfig) -> int:
+    """Steps of a response of `num_codes`, its end code not counted, behind `num_prompt` tokens."""
+    return num_codes + 1 + (num_prompt + 1 if config.reads_prompt else 0)
+
+
+def lay_out(
+    codes: Int[np.ndarray, " K"],
+    response: Int[np.ndarray, " R"],
+    num_bytes: Sequence[int],
+    num_prompt: int,
+    config: TalkerConfig,
+) -> TalkerSteps:
+    """The steps of one response.
+
+    Two tokens at places 9 and 12 of their row, three codes, one token a step, and no prompt:
+
+        sources   9      12  END  PAD
+        inputs    start  c0  c1   c2
+        targets   c0     c1  c2   end
+
+    and with a prompt of two tokens before it:
+
+        sources   0   1   START  9      12  END  PAD
+        inputs    -   -   pad    start  c0  c1   c2
+        targets   -   -   -      c0     c1  c2   end
+
+    Args:
+        codes: of the whole response.
+        response: places of its tokens, without the token that ends it: nobody reads that one.
+        num_bytes: of each of these tokens.
+        num_prompt: tokens of the prompt.
+        config: special codes, pace, and whether the prompt is read.
+    """
+    held = config.pace.sources(num_bytes, len(codes) + 1)
+    sources = held.copy()
+    sources[held >= 0] = np.asarray(response, np.int32)[held[held >= 0]]
+    inputs = np.concatenate([[config.codec_start_token_id], codes])
+    targets = np.concatenate([codes, [config.codec_end_token_id]])
+    if config.reads_prompt:
+        silent = np.full(num_prompt, NO_CODE)
+        sources = np.concatenate([np.arange(num_prompt), [TEXT_START], sources])
+        inputs = np.concatenate([silent, [config.codec_pad_token_id], inputs])
+        targets = np.concatenate([silent, [NO_CODE], targets])
+    return TalkerSteps(*(each.astype(np.int32) for each in (targets, inputs, sources)))
