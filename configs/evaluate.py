@@ -1,9 +1,7 @@
 """What `launch/evaluate.py` asks a checkpoint.
 
-    --config.splits="('short_digit','long_digit')"     of Spoken-MQA; the first is a data set's split
-    --config.num_per_group=25                          of each split or kind, for a first look
-    --config.recognizer=whisper                        scores what is heard in spoken replies, too
-    --config.speak=True                                replies are spoken, where there is a talker
+    --config.splits="('short_digit','long_digit')"    of Spoken-MQA; one of a data set's splits
+    --config.num_per_group=25                         of each split or kind, for a first look
 
 What is compared are flags of the command: --compare, --ratios, --causality, --cascade.
 """
@@ -26,15 +24,13 @@ def get_config() -> ConfigDict:
             "batch_size": 32,
             # Bound on a reply, forced tokens included.
             "max_tokens": 512,
-            # Whether each item's own text prompt goes along: "yes", "no", or "auto" for a checkpoint
-            # that was taught no prompt of its own.
+            # Whether each item's own text prompt goes along: "yes", "no", or "auto": only where the
+            # checkpoint was taught no prompt of its own.
             "instruction": "auto",
-            # Whether replies are spoken: slower, and wanted for what a listener hears.
-            "speak": False,
-            # "whisper", "endpoint" or "": hears spoken replies, and the questions for the cascade.
-            "recognizer": "",
+            # "whisper" or "endpoint": hears the questions for the cascade.
+            "recognizer": "whisper",
             # Of the recogniser's class, e.g. {"model": "small.en"}.
-            "recognizer_options": ConfigDict({"model": ""}),
+            "recognizer_options": {"model": ""},
             # Items that are asked one at a time, for the clock.
             "num_timed": 20,
             # The first condition again with the audio of other questions.

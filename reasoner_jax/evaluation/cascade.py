@@ -8,7 +8,7 @@ from reasoner_jax.audio.waveform import to_model_rate
 from reasoner_jax.core.records import SpokenQuestion
 from reasoner_jax.evaluation.condition import Condition, written
 from reasoner_jax.synthesis.recognise import Recognizer
-from reasoner_jax.text.desymbolise import desymbolise
+from reasoner_jax.synthesis.rewrite import speakable_question
 from reasoner_jax.text.schedule import Schedule
 
 
@@ -18,7 +18,7 @@ def cascade(
     """A condition in which the thinker reads what the recogniser heard.
 
     Recognisers write numbers in digits; thinkers of ours have read questions in words only, so the
-    transcript is put into words first.
+    transcript is put into words first, as the questions of their training were.
 
     Args:
         name: of the condition.
@@ -42,6 +42,6 @@ def _reader(recognizer: Recognizer) -> Callable[[SpokenQuestion], str]:
             return ""
         waveform = to_model_rate(item.waveform, item.sample_rate_hz)
         with listening:
-            return desymbolise(recognizer.transcribe(waveform))
+            return speakable_question(recognizer.transcribe(waveform))
 
     return read

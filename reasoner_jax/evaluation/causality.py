@@ -25,6 +25,8 @@ from reasoner_jax.text.schedule import Schedule
 
 _PIECES = re.compile(r"\s+|\d+|[^\W\d]+|[^\w\s]|_")
 
+NUM_INTERVENTIONS = 5
+
 Traces = Mapping[str, str]
 """The trace that each item is made to think, by its id."""
 

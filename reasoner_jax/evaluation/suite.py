@@ -10,7 +10,7 @@ from pathlib import Path
 from reasoner_jax.core.records import SpokenQuestion
 from reasoner_jax.evaluation import plot, table
 from reasoner_jax.evaluation.cascade import cascade
-from reasoner_jax.evaluation.causality import interventions
+from reasoner_jax.evaluation.causality import NUM_INTERVENTIONS, interventions
 from reasoner_jax.evaluation.compare import DESCRIPTIONS
 from reasoner_jax.evaluation.condition import MODES, Condition, shuffled, spoken, written
 from reasoner_jax.evaluation.gather import gather
@@ -21,7 +21,7 @@ from reasoner_jax.evaluation.reply_log import ReplyLog
 from reasoner_jax.evaluation.report import Report, summarise
 from reasoner_jax.evaluation.run import Progress, Workers, answer_items, in_order
 from reasoner_jax.synthesis.recognise import Recognizer
-from reasoner_jax.text.schedule import Mode, Schedule
+from reasoner_jax.text.schedule import Schedule
 
 _RATIO = re.compile(r"(\d+):(\d+)")
 
@@ -45,7 +45,7 @@ class Plan:
     """
 
     schedule: Schedule
-    modes: tuple[Mode, ...] = ()
+    modes: tuple[str, ...] = ()
     ratios: tuple[str, ...] = ()
     control: bool = True
     as_text: bool = False
@@ -70,7 +70,29 @@ class Plan:
     @property
     def first_schedule(self) -> Schedule:
         """Of the condition that all others are compared with."""
-        return self.schedule.for_mode(self.modes[0]) if self.modes else self.schedule
+        return self._schedules()[0]
+
+    @property
+    def num_conditions(self) -> int:
+        """How often each item is asked, the clock aside."""
+        schedules = {name_of(schedule) for schedule in self._schedules()}
+        more = self.control + self.as_text + self.cascade + NUM_INTERVENTIONS * self.causality
+        return len(schedules) + more
+
+    def _schedules(self) -> list[Schedule]:
+        schedules = [
+            self.schedule.for_mode(mode)
+            for wanted in self.modes
+            for mode in MODES
+            if mode == wanted
+        ] or [self.schedule]
+        for ratio in self.ratios:
+            response, reasoning = parse_ratio(ratio)
+            schedule = dataclasses.replace(
+                self.schedule, response=response, reasoning=reasoning, mode="in_speaking"
+            )
+            schedules.append(schedule)
+        return schedules
 
     def conditions(self, recognizer: Recognizer | None = None) -> list[Condition]:
         """All but the interventions, which need the first condition's replies.
@@ -82,18 +104,7 @@ class Plan:
             ValueError: a cascade without a recogniser.
         """
         options = {"with_instruction": self.with_instruction, "max_tokens": self.max_tokens}
-        schedules = [self.schedule.for_mode(mode) for mode in self.modes] or [self.schedule]
-        for ratio in self.ratios:
-            response, reasoning = parse_ratio(ratio)
-            schedules.append(
-                Schedule(
-                    response,
-                    reasoning,
-                    self.schedule.lead,
-                    control_tokens=self.schedule.control_tokens,
-                )
-            )
-        found = {name_of(schedule): schedule for schedule in schedules}
+        found = {name_of(schedule): schedule for schedule in self._schedules()}
         conditions = [
             spoken(name, schedule, description=DESCRIPTIONS[schedule.mode], **options)
             for name, schedule in found.items()

@@ -1,11 +1,13 @@
 """Items, replies and a scripted engine for the tests of this room."""
 
 import dataclasses
+import re
 
 import numpy as np
 
 from reasoner_jax.core.records import Reply, SpokenQuestion, Timings
 from reasoner_jax.evaluation.judged_reply import JudgedReply
+from reasoner_jax.text.numbers import to_digits
 from reasoner_jax.text.schedule import Schedule, Stream
 
 
@@ -53,7 +55,7 @@ class ScriptedEngine:
             if question.waveform is not None:
                 number = round(float(question.waveform[0]) * 1000)
             else:
-                number = int(question.text.split()[1])
+                number = int(re.search(r"\d+", to_digits(question.text))[0])
             if number == self.fails_on:
                 raise KeyboardInterrupt
             thinks = [Stream.REASONING] * 3 if schedule.thinks else []
