@@ -73,6 +73,7 @@ def get_config(preset: str) -> ConfigDict:
                 "examples": 64,
                 "seed": 0,
                 "num_workers": 8,
+                "window": 1024,
             },
             "mesh": {"data": 1, "fsdp": -1, "tensor": 1, "sequence": 1},
             "evaluate": {"every": 500, "data": "", "split": "held_out", "num_answers": 0},

@@ -1,9 +1,11 @@
-"""What `launch/synthesize.py` makes: gsm8k, full, or one of the quickstart's four data sets.
+"""What `launch/synthesize.py` makes: gsm8k, full, facts, or one of the quickstart's four sets.
 
     quickstart             spoken questions, to hear and to answer
     quickstart_written     more of the same, written: thinking is learned cheaper by reading
     quickstart_responses   questions and responses spoken, for the talker
     quickstart_held_out    numbers that none of the others has, for evaluation
+    facts                  questions to be reasoned out without any sum (`sources.spoken_facts`);
+                           --config.sources.spoken_facts.split=held_out makes an evaluation set
 
     --config=configs/data.py:gsm8k
     --config.sources.gsm8k.location=train.jsonl      a path, or a hub id
@@ -29,6 +31,7 @@ NAMES = (
     "quickstart_held_out",
     "gsm8k",
     "full",
+    "facts",
 )
 
 
@@ -52,6 +55,8 @@ def get_config(name: str = "quickstart") -> ConfigDict:
 def _sources(name: str) -> ConfigDict:
     if name.startswith("quickstart"):
         return ConfigDict({"simple_op": _quickstart_problems(name)})
+    if name == "facts":
+        return ConfigDict({"spoken_facts": {"num_problems": 400, "seed": 0, "split": "train"}})
     gsm8k = {"location": "openai/gsm8k", "split": "train", "on_malformed": "raise"}
     if name == "gsm8k":
         return ConfigDict({"gsm8k": gsm8k})

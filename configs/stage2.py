@@ -1,6 +1,6 @@
 """Stage 2, mixed maths pretraining: a spoken or written problem -> reasoning, then the answer.
 
-    --config=configs/stage2.py:3b       trained: adapter, embeddings, thinker (figure 5)
+--config=configs/stage2.py:3b       trained: adapter, embeddings, thinker (figure 5)
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,6 @@
 """Stage 3, textual thinking-in-speaking: a written problem -> interleaved (Ot, Rt).
 
-    --config=configs/stage3.py:3b       trained: embeddings, thinker (figure 5)
+--config=configs/stage3.py:3b       trained: embeddings, thinker (figure 5)
 """
 
 from ml_collections import ConfigDict

@@ -1,8 +1,8 @@
 """Stage 4, acoustic thinking-in-speaking: a spoken problem -> interleaved (Ot, Rt).
 
-    --config=configs/stage4.py:3b            trained: adapter, thinker (figure 5)
-    --config=configs/stage4.py:3b,encoder    the audio encoder too (the README's "fine-tune audio
-                                             encoder"; figure and text disagree)
+--config=configs/stage4.py:3b            trained: adapter, thinker (figure 5)
+--config=configs/stage4.py:3b,encoder    the audio encoder too (the README's "fine-tune audio
+encoder"; figure and text disagree)
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""Stage 5, the talker: a spoken problem -> interleaved (Ot, Rt), and speech codes (Oa) of the response.
+"""Stage 5, the talker: a spoken problem -> (Ot, Rt) and the speech codes (Oa) of the response.
 
     --config=configs/stage5.py:3b       trained: the talker (figure 5)
 
@@ -23,7 +23,7 @@ def get_config(argument: str = "3b") -> ConfigDict:
     config.optimizer.peak_rate = 1e-4
     if common.is_from_nothing(config):
         config.reply.modes = ("in_speaking", "before_speaking", "direct")
-        config.codec = "runs/quickstart/codec"
+        config.codec = "fit"
         config.optimizer.peak_rate = 3e-3
         config.train.steps = 500
     return config

@@ -206,8 +206,8 @@ TINY = OmniConfig(
         ),
         audio=AudioEncoderConfig(
             num_mel_bins=80,
-            width=160,
-            mlp_width=640,
+            width=128,
+            mlp_width=512,
             num_layers=3,
             num_heads=4,
             output_width=128,

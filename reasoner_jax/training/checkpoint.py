@@ -1,7 +1,7 @@
 """Checkpoints of a run: what training needs to go on, beside what anybody needs to load a network.
 
     checkpoints/00000400/
-        reasoner.json, params/, tokenizer/ ..   as `weights.checkpoint` writes them: `rj.load` reads it
+        reasoner.json, params/, tokenizer/ ..   as `weights.checkpoint` writes them, for `rj.load`
         optimizer/                              the rest of the `TrainState`
         run.json                                written last: step, loader, figures, settings
     best                                        a link to the best of them
@@ -217,5 +217,3 @@ def _read(file: Path) -> Saved:
 def _wait(point: str) -> None:
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(point)
-
-

@@ -76,17 +76,12 @@ class Trainer:
         row: budgets of a row.
     """
 
-    def __init__(
-        self, stage: Stage, directory: Path, speech_encoder: Any = None, end_code_id: int | None = None
-    ) -> None:
+    def __init__(self, stage: Stage, directory: Path) -> None:
         """Opens the data, builds or restores the network; compiles nothing yet.
 
         Args:
             stage: the settings.
             directory: of the run.
-            speech_encoder: makes the talker's targets of response waveforms, see
-                `data.transforms.SpeechEncoder`; None for stored codes.
-            end_code_id: the code that ends speech.
 
         Raises:
             FileNotFoundError, ConnectionError, ValueError: data or weights cannot be read or do
@@ -101,9 +96,9 @@ class Trainer:
         datasets = [SpokenDataset(x.data, x.split, x.on_corrupt) for x in stage.lessons]
         origin = stage.init_from if saved is None else str(saved.directory)
         self.omni = network.build(
-            dataclasses.replace(stage, init_from=origin), datasets, self._mesh
+            dataclasses.replace(stage, init_from=origin), datasets, directory, self._mesh
         )
-        self._frontend = frontend_of(self.omni, speech_encoder, end_code_id)
+        self._frontend = network.frontend_of(self.omni)
         self._components = tuple(
             Component(dataset, lesson.task(stage.reply), lesson.weight)
             for dataset, lesson in zip(datasets, stage.lessons, strict=True)
@@ -135,6 +130,11 @@ class Trainer:
     def trainable_paths(self) -> list[str]:
         """Paths of the parameters that are trained."""
         return sorted(self._state.trainable)
+
+    @property
+    def flat_params(self) -> state.Flat:
+        """All parameters by path."""
+        return {**self._frozen, **self._state.trainable}
 
     def network(self) -> Omni:
         """The network as it is now; of averaged parameters where the stage averages."""
@@ -388,20 +388,6 @@ class _Meter:
         return figures
 
 
-def frontend_of(omni: Omni, speech_encoder: Any = None, end_code_id: int | None = None) -> Frontend:
-    """How a network wants text and sound.
-
-    Raises:
-        ValueError: it has no tokenizer.
-    """
-    if omni.tokenizer is None:
-        raise ValueError("the network has no tokenizer; its checkpoint needs tokenizer.json")
-    audio = omni.config.thinker.audio
-    return Frontend(
-        omni.tokenizer, audio.num_mel_bins, audio.chunk_frames, speech_encoder, end_code_id
-    )
-
-
 def row_budget(stage: Stage, components: tuple[Component, ...], frontend: Frontend) -> RowBudget:
     """The static shapes of a row; what the stage leaves open is balanced on its data."""
     train = stage.train
@@ -433,8 +419,7 @@ def train(
     directory: Path,
     report: Callable[[Event], None] = lambda _: None,
     answer: Answer | None = None,
-    **speech: Any,
 ) -> Figures:
     """A whole run in its directory; see `Trainer`, and `workdir.opened` for further errors."""
     with workdir.opened(directory, stage.to_dict()):
-        return Trainer(stage, directory, **speech).run(report, answer)
+        return Trainer(stage, directory).run(report, answer)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from jax.sharding import Mesh
 
+from reasoner_jax.codecs.mel_vq import MelVQ
 from reasoner_jax.data.dataset import SpokenDataset
+from reasoner_jax.data.transforms import Frontend
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.models.presets import preset
 from reasoner_jax.text.chat import render_prompt
@@ -16,15 +18,23 @@ from reasoner_jax.training.stage import Stage
 from reasoner_jax.weights.load import extend_vocabulary, load
 from reasoner_jax.weights.manifest import Manifest
 
+FIT = "fit"
+"""In place of a codec's directory: fit one to the responses of the lessons."""
+
 _VOCABULARY_TEXTS = 20_000
+_CODEC_UTTERANCES = 200
 
 
-def build(stage: Stage, datasets: Sequence[SpokenDataset], mesh: Mesh | None) -> Omni:
-    """The network before the first step, with the vocabulary and reply format of the stage.
+def build(
+    stage: Stage, datasets: Sequence[SpokenDataset], directory: Path, mesh: Mesh | None
+) -> Omni:
+    """The network before the first step, with the vocabulary, reply format and codec of the stage.
 
     Args:
         stage: `init_from`, `model`, `reply`, `codec`.
-        datasets: of its lessons; a vocabulary is learned from them where there is none.
+        datasets: of its lessons; a vocabulary is learned from them where there is none, and a
+            codec fitted to the spoken responses.
+        directory: of the run, where a fitted codec is kept.
         mesh: where the parameters go.
 
     Raises:
@@ -43,8 +53,56 @@ def build(stage: Stage, datasets: Sequence[SpokenDataset], mesh: Mesh | None) ->
         omni = Omni.create(sizes, compute, stage.train.seed, tokenizer=tokenizer, mesh=mesh)
     manifest = omni.origin or Manifest(omni.config)
     if stage.codec:
-        manifest = dataclasses.replace(manifest, codec_files=_codec_files(stage.codec))
+        files = fit_codec(datasets, directory / "codec") if stage.codec == FIT else stage.codec
+        manifest = dataclasses.replace(manifest, codec_files=Path(files))
     return dataclasses.replace(omni, reply_format=stage.reply.format, origin=manifest)
+
+
+def frontend_of(omni: Omni) -> Frontend:
+    """How a network wants text and sound; its codec makes the talker's targets, if it has one.
+
+    Raises:
+        ValueError: it has no tokenizer, or a codec that does not fit its talker.
+    """
+    if omni.tokenizer is None:
+        raise ValueError("the network has no tokenizer; its checkpoint needs tokenizer.json")
+    audio, talker = omni.config.thinker.audio, omni.config.talker
+    files = omni.origin.codec_files if omni.origin is not None else None
+    codec = None if files is None else MelVQ.load(files)
+    if codec is not None and talker is not None and codec.codebook_size > talker.vocab_size:
+        raise ValueError(
+            f"the codec of {files} has {codec.codebook_size} codes, the talker knows "
+            f"{talker.vocab_size}; fit one of another size"
+        )
+    return Frontend(
+        omni.tokenizer,
+        audio.num_mel_bins,
+        audio.chunk_frames,
+        speech_encoder=codec,
+        talker=talker,
+    )
+
+
+def fit_codec(datasets: Iterable[SpokenDataset], directory: Path) -> Path:
+    """A codec fitted to the spoken responses of the data sets; one that is there already stays.
+
+    Raises:
+        ValueError: no response is spoken.
+    """
+    if directory.is_dir():
+        return directory
+    waveforms = []
+    for dataset in datasets:
+        for index in range(min(len(dataset), _CODEC_UTTERANCES)):
+            if dataset.outline(index).num_response_samples:
+                waveforms.append(dataset.response_waveform(index))
+    if not waveforms:
+        raise ValueError(
+            "codec is 'fit', but no response of the lessons is spoken; make a data set with "
+            "--config.speak.response.enabled=True"
+        )
+    MelVQ.fit(waveforms[:_CODEC_UTTERANCES]).save(directory)
+    return directory
 
 
 def learn_vocabulary(datasets: Iterable[SpokenDataset], num_rows: int, system: str) -> Tokenizer:
@@ -58,13 +116,3 @@ def learn_vocabulary(datasets: Iterable[SpokenDataset], num_rows: int, system: s
                 yield from (outline.spoken_question, outline.reasoning, outline.response)
 
     return train_bpe(texts(), num_rows, FROM_SCRATCH_TOKENS)
-
-
-def _codec_files(directory: str) -> Path:
-    path = Path(directory)
-    if not path.is_dir() or not any(path.iterdir()):
-        raise FileNotFoundError(
-            f"codec: {directory} is no directory of a fitted codec; fit one on the responses of a "
-            "data set: python launch/codec.py --data=DIR --out=DIR"
-        )
-    return path

@@ -255,7 +255,8 @@ class Stage:
             hub id; "" for nothing, that is random parameters and a vocabulary learned from the
             lessons' texts.
         trainable: regular expressions; parameters whose path matches one fully are trained.
-        codec: directory of a fitted speech codec that goes into the checkpoint; "" for none.
+        codec: directory of a speech codec that goes into the checkpoint and makes the talker's
+            targets; "fit" for one fitted to the lessons' responses; "" for the network's own.
         lessons: the mixture.
         log_every: steps between two reports.
     """

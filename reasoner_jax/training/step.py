@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from reasoner_jax.core.axes import Array, Bool, Float, Int
+from reasoner_jax.core.axes import Array, Bool, Float
 from reasoner_jax.core.records import Batch
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.models.thinker import Thinker, ThinkerOutput
@@ -24,6 +24,7 @@ from reasoner_jax.text.schedule import Stream
 from reasoner_jax.training import losses, optimizer, state
 from reasoner_jax.training.stage import Losses, Stage
 from reasoner_jax.training.state import Flat, TrainState
+from reasoner_jax.training.talker_loss import talker_loss
 
 
 @flax.struct.dataclass
@@ -87,9 +88,7 @@ TrainStep = Callable[[TrainState, Flat, Batch], tuple[TrainState, Metrics]]
 EvalStep = Callable[[Flat, Flat, Batch], Metrics]
 
 
-def make_train_step(
-    stage: Stage, omni: Omni, optimiser: optax.GradientTransformation
-) -> TrainStep:
+def make_train_step(stage: Stage, omni: Omni, optimiser: optax.GradientTransformation) -> TrainStep:
     """The step of a stage, to be compiled with its first argument donated.
 
     Args:
@@ -145,9 +144,7 @@ def _accumulated(
         return gradient(trainable, batch)
 
     # Row r goes to part r % num_parts, so that every device keeps its rows.
-    parts = jax.tree.map(
-        lambda x: x.reshape(-1, num_parts, *x.shape[1:]).swapaxes(0, 1), batch
-    )
+    parts = jax.tree.map(lambda x: x.reshape(-1, num_parts, *x.shape[1:]).swapaxes(0, 1), batch)
 
     def add(total: tuple[Flat, Metrics], part: Batch) -> tuple[tuple[Flat, Metrics], None]:
         grads, metrics = gradient(trainable, part)
@@ -160,7 +157,7 @@ def _accumulated(
 def _scales(weights: Losses, batch: Batch) -> _Scales:
     tokens = 1 / jnp.maximum(jnp.sum(batch.loss_mask), 1)
     num_words = 0 if batch.transcripts is None else jnp.sum(batch.transcripts >= 0)
-    num_codes = 0 if batch.codes is None else jnp.sum(batch.code_segment_ids > 0)
+    num_codes = 0 if batch.codes is None else jnp.sum(batch.codes >= 0)
     return _Scales(
         response=weights.response * tokens,
         reasoning=weights.reasoning * tokens,
@@ -249,8 +246,6 @@ def _ctc(
 def _codes(
     omni: Omni, params: dict[str, Any], output: ThinkerOutput, batch: Batch, scales: _Scales
 ) -> Metrics:
-    from reasoner_jax.training.talker_loss import talker_loss
-
     total, correct, count = talker_loss(omni, params, output, batch)
     return Metrics.zeros().replace(
         loss=scales.codes * total,
