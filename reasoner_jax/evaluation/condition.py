@@ -24,10 +24,9 @@ class Answers(Protocol):
         """The one that the checkpoint was taught."""
         ...
 
-    def generate(
-        self, questions: Sequence[Question], schedule: Schedule | None = None, **options: Any
-    ) -> list[Reply]:
-        """A reply to each question, in order."""
+    @property
+    def generate(self) -> Callable[..., list[Reply]]:
+        """(questions, schedule, **options): a reply to each question, in order."""
         ...
 
 

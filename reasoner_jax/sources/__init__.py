@@ -7,6 +7,7 @@ from reasoner_jax.sources.gsm8k import Gsm8k
 from reasoner_jax.sources.metamath import MetaMath
 from reasoner_jax.sources.orca_math import OrcaMath
 from reasoner_jax.sources.simple_op import SimpleOp
+from reasoner_jax.sources.spoken_facts import SpokenFacts
 from reasoner_jax.sources.spoken_mqa import SpokenMqa
 
 # A new corpus is one file and one line here.
@@ -15,6 +16,7 @@ SOURCES: dict[str, type] = {
     "metamath": MetaMath,
     "orca_math": OrcaMath,
     "simple_op": SimpleOp,
+    "spoken_facts": SpokenFacts,
     "spoken_mqa": SpokenMqa,
 }
 
