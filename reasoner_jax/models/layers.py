@@ -4,6 +4,7 @@ Arrays are channels-last. A kernel is [in, out] (a convolution's is [width, in, 
 of PyTorch hold the transpose, see `weights.tables`.
 """
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -114,10 +115,41 @@ class RMSNorm(nn.Module):
     def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
         init = _logical(nn.initializers.ones, ("embed",))
         scale = self.param("scale", init, x.shape[-1:], self.compute.parameter)
-        wide = x.astype(jnp.float32)
-        wide = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + self.epsilon)
-        # The reference rounds to the activation dtype before the scale.
-        return scale.astype(self.compute.activation) * wide.astype(self.compute.activation)
+        return _rms_norm(x, scale, self.epsilon, self.compute.activation)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _rms_norm(
+    x: Float[Array, "... D"], scale: Float[Array, " D"], epsilon: float, dtype: jnp.dtype
+) -> Float[Array, "... D"]:
+    return _rms_norm_forward(x, scale, epsilon, dtype)[0]
+
+
+def _rms_norm_forward(
+    x: Array, scale: Array, epsilon: float, dtype: jnp.dtype
+) -> tuple[Array, tuple[Array, ...]]:
+    wide = x.astype(jnp.float32)
+    inverse = jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + epsilon)
+    # The reference rounds to the activation dtype before the scale.
+    return scale.astype(dtype) * (wide * inverse).astype(dtype), (x, scale, inverse)
+
+
+def _rms_norm_backward(
+    epsilon: float, dtype: jnp.dtype, residuals: tuple[Array, ...], d_out: Array
+) -> tuple[Array, Array]:
+    """Both sums as matrix-vector products of one array: a CPU is eight times as fast at those as at
+    the reductions that would be derived.
+    """
+    x, scale, inverse = residuals
+    wide, wide_scale, d_out = (a.astype(jnp.float32) for a in (x, scale, d_out))
+    product = d_out * wide
+    d_scale = jnp.tensordot(inverse[..., 0], product, axes=x.ndim - 1, precision="highest")
+    mean = jnp.dot(product, wide_scale, precision="highest")[..., None] / scale.size
+    d_x = inverse * (d_out * wide_scale) - wide * (inverse**3 * mean)
+    return d_x.astype(x.dtype), d_scale.astype(scale.dtype)
+
+
+_rms_norm.defvjp(_rms_norm_forward, _rms_norm_backward)
 
 
 class LayerNorm(nn.Module):
