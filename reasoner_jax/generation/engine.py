@@ -23,6 +23,7 @@ from reasoner_jax.generation.prompt import (
     PromptEncoder,
     Question,
     pad_questions,
+    rounded,
 )
 from reasoner_jax.generation.reply import Outcome, reply_of
 from reasoner_jax.generation.sampling import GREEDY, Sampling, row_keys
@@ -37,7 +38,8 @@ FIRST_TOKENS = 256
 
 # Tokens that one pass reads for about the price of one, measured: benchmarks/streaming.py.
 _FREE_TOKENS = {"cpu": 4, "gpu": 256, "tpu": 256}
-_MAX_WIDTH = 32
+_WIDTHS = (1, 2, 12)
+"""A token; a token and a control token; a block of 2 and 8 slots whose thought is over."""
 
 Progress = Callable[[int, int], None]
 
@@ -101,11 +103,12 @@ class Engine:
         encoded = [self._encode(index, question) for index, question in enumerate(questions)]
         self._check_lengths(encoded, max_tokens)
         outcomes: list[Outcome | None] = [None] * len(questions)
+        rows = self.rows(len(questions))
         order = sorted(range(len(questions)), key=lambda index: len(encoded[index].tokens))
-        run = _Run(self, sampling, self.program(schedules, sampling), max_tokens, vectors)
+        run = _Run(self, sampling, self.program(schedules, sampling), max_tokens, vectors, rows)
         with self.omni.on_mesh():
-            for begin in range(0, len(order), self.batch_size):
-                chosen = order[begin : begin + self.batch_size]
+            for begin in range(0, len(order), rows):
+                chosen = order[begin : begin + rows]
                 answers = run.answer(
                     [encoded[i] for i in chosen], [schedules[i] for i in chosen], chosen
                 )
@@ -120,16 +123,21 @@ class Engine:
         ]
 
     def program(self, schedules: Sequence[Schedule], sampling: Sampling) -> Program:
-        """What has to be compiled to answer under these schedules."""
-        longest = max((s.reasoning + s.response for s in schedules if s.thinks), default=0)
-        wide = min(longest + 3, _MAX_WIDTH)
+        """What has to be compiled to answer under these schedules, whatever their modes."""
         return Program(
             thinker=self.omni.thinker,
             ids=self.encoder.control_ids(schedules),
             sampling=sampling.kind,
-            widths=(1, 2, wide) if wide > 3 else (1, 2),
+            widths=_WIDTHS,
             free_tokens=_FREE_TOKENS.get(jax.default_backend(), 1),
         )
+
+    def rows(self, count: int) -> int:
+        """Rows of each batch of `count` questions: equal batches, whole on every device."""
+        mesh = self.omni.mesh
+        least = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
+        num_batches = max(1, -(-count // self.batch_size))
+        return -(-rounded(-(-count // num_batches), 1) // least) * least
 
     def _schedules(
         self, schedule: Schedule | Sequence[Schedule] | None, count: int
@@ -168,6 +176,7 @@ class _Run:
     program: Program
     max_tokens: int
     vectors: bool
+    rows: int
 
     def answer(
         self,
@@ -210,16 +219,15 @@ class _Run:
         schedules: Sequence[Schedule],
         numbers: Sequence[int],
     ) -> Replies:
-        engine, count = self.engine, len(encoded)
-        batch = self._batch(count)
-        padded = pad_questions(encoded, batch, engine.omni.config.thinker)
+        engine = self.engine
+        padded = pad_questions(encoded, self.rows, engine.omni.config.thinker)
         room = min(self.max_tokens, FIRST_TOKENS)
-        prompts = self._prompts(padded, list(schedules), numbers, batch)
+        prompts = self._prompts(padded, list(schedules), numbers, self.rows)
         return blocks.prefill(
             self.program,
             engine.omni.params["thinker"],
             self._place(prompts),
-            capacity=padded.tokens.shape[1] + room + self.program.widths[-1],
+            capacity=cache_size(padded.tokens.shape[1] + room + self.program.widths[-1]),
             reply_capacity=room,
             vectors=self.vectors,
         )
@@ -249,22 +257,15 @@ class _Run:
         if not len(left):
             return None
         room = min(self.max_tokens, 4 * replies.tokens.shape[1])
-        batch = self._batch(len(left))
+        batch = self.engine.rows(len(left))
         index = np.zeros(batch, np.int32)
         index[: len(left)] = left
         limits = np.where(np.arange(batch) < len(left), room, 0).astype(np.int32)
         more = room - replies.tokens.shape[1]
         return blocks.regroup(
             self.program, replies, index, limits,
-            capacity=replies.cache.capacity + more, reply_capacity=room,
+            capacity=cache_size(replies.cache.capacity + more), reply_capacity=room,
         )  # fmt: skip
-
-    def _batch(self, count: int) -> int:
-        """Rows of a batch of `count` questions: a power of two, and whole on every device."""
-        mesh = self.engine.omni.mesh
-        least = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
-        rows = 1 << max(0, count - 1).bit_length()
-        return -(-max(rows, least) // least) * least
 
     def _place(self, tree: Any) -> Any:
         """Split over the devices that hold the network."""
@@ -279,6 +280,16 @@ def _check_thoughts(questions: Sequence[Question], schedules: Sequence[Schedule]
                 f"question {index}: it has thoughts to be thought, and a schedule of mode direct "
                 "has none; ask in in_speaking or before_speaking"
             )
+
+
+def cache_size(num_tokens: int) -> int:
+    """The next size that caches have: few of them, since each is compiled for.
+
+    >>> [cache_size(n) for n in (100, 300, 400, 700)]
+    [256, 384, 512, 768]
+    """
+    power = max(256, 1 << (num_tokens - 1).bit_length())
+    return power * 3 // 4 if num_tokens <= power * 3 // 4 and power > 256 else power
 
 
 def _results(replies: Replies) -> dict[str, Any]:

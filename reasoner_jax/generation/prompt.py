@@ -128,7 +128,7 @@ class PromptEncoder:
         return np.array([*self.tokenizer.encode(text, parse_special=False), end], np.int32)
 
     def control_ids(self, schedules: Sequence[Schedule]) -> ControlIds:
-        """The forced tokens in this vocabulary; sentinels where `schedules` need none.
+        """The forced tokens in this vocabulary; sentinels for those that it lacks.
 
         Raises:
             ValueError: a token that a schedule needs is missing.
