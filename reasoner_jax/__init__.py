@@ -22,6 +22,8 @@ _NAMES = {
     "Schedule": "reasoner_jax.text.schedule",
     "interleave": "reasoner_jax.text.interleave",
     "deinterleave": "reasoner_jax.text.interleave",
+    "answer": "reasoner_jax.generation.stream",
+    "stream": "reasoner_jax.generation.stream",
     "score": "reasoner_jax.evaluation.scorer",
     "score_normalised": "reasoner_jax.evaluation.scorer",
 }

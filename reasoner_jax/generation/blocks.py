@@ -20,11 +20,12 @@ from reasoner_jax.generation import slots
 from reasoner_jax.generation.sampling import Rules, SamplingKind, choose, stream_row
 from reasoner_jax.generation.slots import Layouts, Pending, RowSlots
 from reasoner_jax.models.attention import KVCache
-from reasoner_jax.models.talker import reply_vectors
+from reasoner_jax.models.talker import prompt_vectors, reply_vectors
 from reasoner_jax.models.thinker import Thinker
 from reasoner_jax.text.schedule import ControlIds, Stream
 
 NEVER = -1
+FOREVER = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +142,7 @@ def prefill(
     capacity: int,
     reply_capacity: int,
     vectors: bool,
-) -> Replies:
+) -> tuple[Replies, Float[Array, "B L D"]]:
     """Reads all prompts but for their last tokens, which the first pass of `decode` feeds.
 
     Args:
@@ -151,18 +152,24 @@ def prefill(
         capacity: tokens of the cache: prompt, reply and the width of a pass.
         reply_capacity: T, tokens of the longest reply.
         vectors: whether the talker's vectors are kept.
+
+    Returns:
+        The replies before their first token; and of the prompts what a talker reads of them.
     """
     thinker, batch = program.thinker, prompts.tokens.shape[0]
     cache = KVCache.create(thinker.config.decoder, thinker.compute, batch, capacity)
-    cache = thinker.apply(
+    output = thinker.apply(
         {"params": params},
         prompts.tokens,
         mel=prompts.mel,
         frames=prompts.frames,
         cache=cache,
         num_tokens=prompts.lengths - 1,
-    ).cache
-    return begin(program, cache, prompts, reply_capacity=reply_capacity, vectors=vectors)
+    )
+    sizes = dict(reply_capacity=reply_capacity, vectors=vectors)
+    is_audio = prompts.tokens == thinker.config.audio_token_id
+    heard = prompt_vectors(output.hidden_states, output.embeddings, is_audio)
+    return begin(program, output.cache, prompts, **sizes), heard
 
 
 def begin(
@@ -257,10 +264,11 @@ def decode(
     params: Params,
     guide: Guide,
     replies: Replies,
-    num_passes: Int[Array, ""] | int,
+    num_passes: Int[Array, ""] | int = FOREVER,
     min_active: Int[Array, ""] | int = 1,
+    until_block: Int[Array, ""] | int = FOREVER,
 ) -> Replies:
-    """Decodes until fewer than `min_active` rows go on, or for `num_passes` passes.
+    """Decodes until fewer than `min_active` rows go on, at most `num_passes` passes.
 
     Args:
         program, guide: see there.
@@ -268,11 +276,13 @@ def decode(
         replies: where they stand; donated.
         num_passes: a bound, as for streaming; a pass never gets cut.
         min_active: 1 until all have finished; more to let waiting questions take their rows.
+        until_block: rows that have reached this block of their schedule rest too.
     """
     stop = replies.passes + num_passes
 
     def going(replies: Replies) -> Bool[Array, ""]:
-        return (replies.active.sum() >= jnp.maximum(min_active, 1)) & (replies.passes < stop)
+        goes_on = replies.active & (replies.rows.block < until_block)
+        return (goes_on.sum() >= jnp.maximum(min_active, 1)) & (replies.passes < stop)
 
     def loops(replies: Replies) -> Replies:
         for index, width in enumerate(program.widths):

@@ -4,38 +4,22 @@ One engine serves every mode, ratio and way of sampling; what is compiled depend
 """
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from reasoner_jax.core.axes import Int
 from reasoner_jax.core.records import Reply
-from reasoner_jax.core.sharding import batch_sharding
-from reasoner_jax.generation import blocks, slots
-from reasoner_jax.generation.blocks import Guide, Program, Prompts, Replies
-from reasoner_jax.generation.prompt import (
-    EncodedQuestion,
-    PaddedQuestions,
-    PromptEncoder,
-    Question,
-    pad_questions,
-    rounded,
-)
+from reasoner_jax.generation.batches import BatchRun, whole_rows
+from reasoner_jax.generation.blocks import Program
+from reasoner_jax.generation.prompt import EncodedQuestion, PromptEncoder, Question
 from reasoner_jax.generation.reply import Outcome, reply_of
-from reasoner_jax.generation.sampling import GREEDY, Sampling, row_keys
+from reasoner_jax.generation.sampling import GREEDY, Sampling
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.text.schedule import Schedule
 
 __all__ = ["Engine", "Question"]
 
 MAX_TOKENS = 1024
-FIRST_TOKENS = 256
-"""Most replies are shorter; the cache of the few that are not grows."""
-
 # Tokens that one pass reads for about the price of one, measured: benchmarks/streaming.py.
 _FREE_TOKENS = {"cpu": 4, "gpu": 256, "tpu": 256}
 _WIDTHS = (1, 2, 12)
@@ -98,14 +82,11 @@ class Engine:
             ValueError: a question that cannot be asked (its number is named), a schedule whose
                 tokens the vocabulary lacks, or a prompt and reply longer than the network reads.
         """
-        schedules = self._schedules(schedule, len(questions))
-        _check_thoughts(questions, schedules)
-        encoded = [self._encode(index, question) for index, question in enumerate(questions)]
-        self._check_lengths(encoded, max_tokens)
+        encoded, schedules = self.encode(questions, schedule, max_tokens)
         outcomes: list[Outcome | None] = [None] * len(questions)
         rows = self.rows(len(questions))
         order = sorted(range(len(questions)), key=lambda index: len(encoded[index].tokens))
-        run = _Run(self, sampling, self.program(schedules, sampling), max_tokens, vectors, rows)
+        run = self.batch_run(schedules, sampling, max_tokens, vectors=vectors, rows=rows)
         with self.omni.on_mesh():
             for begin in range(0, len(order), rows):
                 chosen = order[begin : begin + rows]
@@ -122,6 +103,43 @@ class Engine:
             if outcome is not None
         ]
 
+    def encode(
+        self,
+        questions: Sequence[Question],
+        schedule: Schedule | Sequence[Schedule] | None,
+        max_tokens: int,
+    ) -> tuple[list[EncodedQuestion], list[Schedule]]:
+        """Questions as the network reads them, and the schedule of each reply.
+
+        Raises:
+            ValueError: see `generate`.
+        """
+        schedules = self._schedules(schedule, len(questions))
+        _check_thoughts(questions, schedules)
+        encoded = [self._encode(index, question) for index, question in enumerate(questions)]
+        self._check_lengths(encoded, max_tokens)
+        return encoded, schedules
+
+    def batch_run(
+        self,
+        schedules: Sequence[Schedule],
+        sampling: Sampling,
+        max_tokens: int,
+        *,
+        vectors: bool,
+        rows: int,
+    ) -> BatchRun:
+        """What answers batches of `rows` questions."""
+        return BatchRun(
+            self.omni,
+            self.encoder,
+            self.program(schedules, sampling),
+            sampling,
+            max_tokens,
+            vectors,
+            rows,
+        )
+
     def program(self, schedules: Sequence[Schedule], sampling: Sampling) -> Program:
         """What has to be compiled to answer under these schedules, whatever their modes."""
         return Program(
@@ -134,10 +152,8 @@ class Engine:
 
     def rows(self, count: int) -> int:
         """Rows of each batch of `count` questions: equal batches, whole on every device."""
-        mesh = self.omni.mesh
-        least = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
         num_batches = max(1, -(-count // self.batch_size))
-        return -(-rounded(-(-count // num_batches), 1) // least) * least
+        return whole_rows(-(-count // num_batches), self.omni.mesh)
 
     def _schedules(
         self, schedule: Schedule | Sequence[Schedule] | None, count: int
@@ -167,112 +183,6 @@ class Engine:
                 )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Run:
-    """One call of `generate`."""
-
-    engine: Engine
-    sampling: Sampling
-    program: Program
-    max_tokens: int
-    vectors: bool
-    rows: int
-
-    def answer(
-        self,
-        encoded: Sequence[EncodedQuestion],
-        schedules: Sequence[Schedule],
-        numbers: Sequence[int],
-    ) -> list[Outcome]:
-        """Outcomes of one batch."""
-        began = time.perf_counter()
-        replies, guide = self._prefill(encoded, schedules, numbers), self._guide()
-        replies.lengths.block_until_ready()
-        prefilled = time.perf_counter()
-        params = self.engine.omni.params["thinker"]
-        outcomes: list[Outcome | None] = [None] * len(encoded)
-        rows = np.arange(len(encoded))
-        while len(rows):
-            replies = blocks.decode(self.program, params, guide, replies, 1 << 30)
-            found = jax.device_get(_results(replies))
-            now = time.perf_counter()
-            pace = (now - prefilled) / max(1, int(found["passes"]))
-            over = found["finished"] | (found["lengths"] >= self.max_tokens)
-            for place in np.flatnonzero(over[: len(rows)]):
-                first = found["first_passes"][place]
-                outcomes[rows[place]] = Outcome.of_row(
-                    found,
-                    place,
-                    first_token_s=prefilled - began + pace * first if first > 0 else now - began,
-                    total_s=now - began,
-                )
-            left = np.flatnonzero(~over[: len(rows)])
-            replies, rows = self._grow(replies, left), rows[left]
-        return [outcome for outcome in outcomes if outcome is not None]
-
-    def _guide(self) -> Guide:
-        return Guide(jnp.asarray(self.engine.encoder.allowed), self.sampling.rules())
-
-    def _prefill(
-        self,
-        encoded: Sequence[EncodedQuestion],
-        schedules: Sequence[Schedule],
-        numbers: Sequence[int],
-    ) -> Replies:
-        engine = self.engine
-        padded = pad_questions(encoded, self.rows, engine.omni.config.thinker)
-        room = min(self.max_tokens, FIRST_TOKENS)
-        prompts = self._prompts(padded, list(schedules), numbers, self.rows)
-        return blocks.prefill(
-            self.program,
-            engine.omni.params["thinker"],
-            self._place(prompts),
-            capacity=cache_size(padded.tokens.shape[1] + room + self.program.widths[-1]),
-            reply_capacity=room,
-            vectors=self.vectors,
-        )
-
-    def _prompts(
-        self,
-        padded: PaddedQuestions,
-        schedules: list[Schedule],
-        numbers: Sequence[int],
-        batch: int,
-    ) -> Prompts:
-        """The batch, filled up with rows that rest."""
-        count = len(schedules)
-        schedules = schedules + schedules[:1] * (batch - count)
-        number = np.zeros(batch, np.int32)
-        number[:count] = numbers
-        return Prompts(
-            **vars(padded),
-            layouts=slots.layouts_of(schedules),
-            rows=slots.start_rows(schedules),
-            limits=np.where(np.arange(batch) < count, self.max_tokens, 0).astype(np.int32),
-            keys=row_keys(self.sampling.seed, number),
-        )
-
-    def _grow(self, replies: Replies, left: Int[np.ndarray, " B"]) -> Replies | None:
-        """The rows that go on, with four times the room."""
-        if not len(left):
-            return None
-        room = min(self.max_tokens, 4 * replies.tokens.shape[1])
-        batch = self.engine.rows(len(left))
-        index = np.zeros(batch, np.int32)
-        index[: len(left)] = left
-        limits = np.where(np.arange(batch) < len(left), room, 0).astype(np.int32)
-        more = room - replies.tokens.shape[1]
-        return blocks.regroup(
-            self.program, replies, index, limits,
-            capacity=cache_size(replies.cache.capacity + more), reply_capacity=room,
-        )  # fmt: skip
-
-    def _place(self, tree: Any) -> Any:
-        """Split over the devices that hold the network."""
-        mesh = self.engine.omni.mesh
-        return tree if mesh is None else jax.device_put(tree, batch_sharding(mesh))
-
-
 def _check_thoughts(questions: Sequence[Question], schedules: Sequence[Schedule]) -> None:
     for index, (question, schedule) in enumerate(zip(questions, schedules, strict=True)):
         if question.thoughts is not None and not schedule.thinks:
@@ -280,26 +190,3 @@ def _check_thoughts(questions: Sequence[Question], schedules: Sequence[Schedule]
                 f"question {index}: it has thoughts to be thought, and a schedule of mode direct "
                 "has none; ask in in_speaking or before_speaking"
             )
-
-
-def cache_size(num_tokens: int) -> int:
-    """The next size that caches have: few of them, since each is compiled for.
-
-    >>> [cache_size(n) for n in (100, 300, 400, 700)]
-    [256, 384, 512, 768]
-    """
-    power = max(256, 1 << (num_tokens - 1).bit_length())
-    return power * 3 // 4 if num_tokens <= power * 3 // 4 and power > 256 else power
-
-
-def _results(replies: Replies) -> dict[str, Any]:
-    return dict(
-        passes=replies.passes,
-        finished=replies.rows.finished,
-        lengths=replies.lengths,
-        first_passes=replies.first_passes,
-        tokens=replies.tokens,
-        streams=replies.streams,
-        vectors=replies.vectors,
-        num_vectors=replies.num_vectors,
-    )

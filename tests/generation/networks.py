@@ -7,6 +7,8 @@ import jax
 import numpy as np
 
 from reasoner_jax.audio.log_mel import log_mel
+from reasoner_jax.codecs.mel_vq import MelVQ
+from reasoner_jax.core.text_feed import TextFeed
 from reasoner_jax.generation.prompt import PromptEncoder
 from reasoner_jax.generation.sampling import choose, row_keys
 from reasoner_jax.models.config import AudioEncoderConfig, DecoderConfig, OmniConfig, ThinkerConfig
@@ -16,14 +18,18 @@ from reasoner_jax.text.reply_format import ReplyFormat
 from reasoner_jax.text.schedule import Stream
 from reasoner_jax.text.special_tokens import FROM_SCRATCH_TOKENS, SpecialToken
 from reasoner_jax.text.tokenizer import train_bpe
-from tests.models.networks import lively
+from tests.models.networks import lively, omni_config
 
 WORDS = "let me see how many clips that makes so seven and three is ten the answer is ten 1+2=3"
 LONGEST = 320
 
 
+FEED = TextFeed(codes_per_token=2, codes_per_byte=0.5, lead_codes=3)
+NUM_CODES = 28
+
+
 @functools.cache
-def omni() -> Omni:
+def omni(speaks: bool = False) -> Omni:
     """Random weights; a few words and the end tokens are far likelier than the rest."""
     tokenizer = train_bpe([WORDS] * 3, 320, FROM_SCRATCH_TOKENS)
     token_id = tokenizer.token_id
@@ -49,6 +55,16 @@ def omni() -> Omni:
             audio_end_token_id=token_id(SpecialToken.AUDIO_EOS),
         )
     )
+    if speaks:
+        talker = dataclasses.replace(
+            omni_config().talker,
+            text_start_token_id=token_id(SpecialToken.TEXT_START),
+            text_end_token_id=token_id(SpecialToken.TEXT_END),
+            text_pad_token_id=token_id(SpecialToken.TEXT_PAD),
+            reads_prompt=False,
+            text_feed=FEED,
+        )
+        config = dataclasses.replace(config, talker=talker)
     network = Omni.create(config, tokenizer=tokenizer, reply_format=ReplyFormat(system="Be brief."))
     params = jax.tree.map(np.array, lively(network.params))
     head = params["thinker"]["lm_head"]["kernel"]
@@ -56,6 +72,12 @@ def omni() -> Omni:
     head[:, np.setdiff1d(np.arange(head.shape[1]), tokenizer.encode(WORDS) + ends)] *= 0.1
     head[:, ends] *= 1.5
     return dataclasses.replace(network, params=params)
+
+
+@functools.cache
+def codec() -> MelVQ:
+    """As many codes as the small talker has."""
+    return MelVQ.fit([waveform(4.0, seed=9)], codebook_size=NUM_CODES)
 
 
 def waveform(seconds: float, seed: int = 0) -> np.ndarray:
@@ -97,10 +119,14 @@ def plain_reply(network, question, schedule, sampling, max_tokens, number=0):
 def next_scores(network, tokens, question):
     padded = np.zeros((1, LONGEST), np.int32)
     padded[0, : len(tokens)] = tokens
-    mel = None
+    mel, bins = np.zeros((1, 400, network.config.thinker.audio.num_mel_bins), np.float32), 0
     if question.waveform is not None:
-        mel = log_mel(question.waveform, network.config.thinker.audio.num_mel_bins)[None]
-    return np.asarray(network.logits(padded, mel))[0, len(tokens) - 1]
+        heard = log_mel(question.waveform, mel.shape[2])
+        mel[0, : len(heard)], bins = heard, len(heard)
+    return np.asarray(network.logits(padded, mel, np.array([bins])))[0, len(tokens) - 1]
+
+
+jitted_choose = jax.jit(choose, static_argnames="kind")
 
 
 def draw(encoder, scores, stream, sampling, key, tokens, streams):
@@ -109,7 +135,7 @@ def draw(encoder, scores, stream, sampling, key, tokens, streams):
         if kind in (Stream.RESPONSE, Stream.REASONING):
             seen[0, int(kind == Stream.REASONING), token] = True
     keys = jax.random.fold_in(key, len(tokens))[None]
-    chosen = choose(
+    chosen = jitted_choose(
         scores[None], encoder.allowed, np.array([stream]), sampling.rules(), sampling.kind,
         keys=keys, seen=seen,
     )  # fmt: skip

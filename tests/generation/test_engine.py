@@ -1,11 +1,17 @@
 """The compiled engine gives, token for token, what the plain loop over the schedule gives."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from reasoner_jax.generation import batches
 from reasoner_jax.generation.engine import Engine, Question
 from reasoner_jax.generation.sampling import Draw, Sampling
+from reasoner_jax.models.audio_encoder import split_chunks
 from reasoner_jax.text.schedule import Schedule, Stream
+from reasoner_jax.text.special_tokens import FROM_SCRATCH_TOKENS
+from reasoner_jax.text.tokenizer import train_bpe
 from tests.generation.networks import omni, plain_reply, waveform
 
 QUESTIONS = [
@@ -38,7 +44,6 @@ def engine():
 @pytest.mark.parametrize("sampling", [Sampling(), RANDOM], ids=["greedy", "sampled"])
 def test_a_batch_of_all_modes_and_phases_equals_the_plain_loop(engine, sampling):
     replies = engine.generate(QUESTIONS, SCHEDULES, sampling, max_tokens=MAX_TOKENS)
-    ended = 0
     for number, (question, schedule, reply) in enumerate(
         zip(QUESTIONS, SCHEDULES, replies, strict=True)
     ):
@@ -48,22 +53,77 @@ def test_a_batch_of_all_modes_and_phases_equals_the_plain_loop(engine, sampling)
         assert reply.tokens.tolist() == tokens
         assert reply.streams.tolist() == streams
         assert reply.truncated == (not finished)
-        ended += finished
-    print(ended, [len(r.tokens) for r in replies])
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_replies_that_end_and_wait_equal_the_plain_loop(engine, seed):
-    sampling = Sampling(Draw(temperature=1.5), Draw(temperature=1.5), seed=seed)
-    questions = [Question(text=text) for text in ("ten", "so", "the answer")]
-    schedules = [Schedule(2, 3), Schedule(2, 5), Schedule(2, 2, mode="before_speaking")]
-    replies = engine.generate(questions, schedules, sampling, max_tokens=90)
-    waited = 0
+@pytest.mark.parametrize("seed", [1, 4])
+def test_replies_that_wait_for_their_thoughts_and_end_equal_the_plain_loop(engine, seed):
+    hot = Draw(temperature=3.0, top_k=40)
+    sampling = Sampling(dataclasses.replace(hot, repetition_penalty=1.1), hot, seed=seed)
+    schedules = [Schedule(2, 3), Schedule(2, 5), Schedule(2, 2, mode="before_speaking"), Schedule()]
+    questions = [Question(text=text) for text in ("ten", "so", "the answer", "let me see")]
+    replies = engine.generate(questions, schedules, sampling, max_tokens=MAX_TOKENS)
+    kinds = np.concatenate([reply.streams for reply in replies]).tolist()
+    assert Stream.PAD in kinds and not all(reply.truncated for reply in replies)
     for number, reply in enumerate(replies):
-        tokens, streams, _ = plain_reply(
-            omni(), questions[number], schedules[number], sampling, 90, number
+        tokens, streams, finished = plain_reply(
+            omni(), questions[number], schedules[number], sampling, MAX_TOKENS, number
         )
         assert reply.tokens.tolist() == tokens
         assert reply.streams.tolist() == streams
-        waited += int(np.sum(reply.streams == Stream.PAD))
-    print(waited, [r.truncated for r in replies])
+        assert reply.truncated == (not finished)
+
+
+def test_replies_do_not_depend_on_the_batch(engine):
+    together = engine.generate(QUESTIONS, SCHEDULES[0], max_tokens=MAX_TOKENS)
+    alone = engine.generate(QUESTIONS[2:3] * 4, SCHEDULES[0], max_tokens=MAX_TOKENS)
+    assert alone[3].tokens.tolist() == together[2].tokens.tolist()
+
+
+def test_a_reply_that_never_ends_is_bounded_and_says_so(engine):
+    reply = engine.generate(QUESTIONS[:4], Schedule(mode="direct"), max_tokens=9)[0]
+    assert reply.truncated
+    assert len(reply.tokens) == 9
+
+
+def test_a_long_reply_outgrows_its_first_cache(engine, monkeypatch):
+    short = engine.generate(QUESTIONS[:4], SCHEDULES[0], max_tokens=MAX_TOKENS)
+    monkeypatch.setattr(batches, "FIRST_TOKENS", 20)
+    grown = engine.generate(QUESTIONS[:4], SCHEDULES[0], max_tokens=MAX_TOKENS)
+    for one, other in zip(short, grown, strict=True):
+        assert one.tokens.tolist() == other.tokens.tolist()
+
+
+def test_the_talkers_vectors_are_those_of_one_full_pass(engine):
+    [reply] = engine.generate(QUESTIONS[:1], SCHEDULES[0], max_tokens=40, vectors=True)
+    prompt = engine.encoder.encode(QUESTIONS[0])
+    tokens = np.concatenate([prompt.tokens, reply.tokens])[None]
+    output = omni().thinker.apply({"params": omni().params["thinker"]}, tokens, *chunks(prompt.mel))
+    places = len(prompt.tokens) + np.flatnonzero(reply.streams == Stream.RESPONSE)
+    vectors = (output.hidden_states + output.embeddings)[0, places]
+    assert len(reply.vectors) >= len(places) - 1
+    np.testing.assert_allclose(reply.vectors, vectors[: len(reply.vectors)], atol=1e-5)
+
+
+def chunks(mel):
+    return split_chunks(mel[None], np.array([len(mel)]), 200)
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        (Question(), "question 1: the question has neither"),
+        (Question(np.zeros(16, np.float32)), "question 1: the question has 1.0 ms of audio"),
+        (Question(np.zeros(16_000, np.int16)), "question 1: waveform has dtype int16"),
+        (Question(np.full(16_000, np.nan, np.float32)), "question 1: .*NaN"),
+        (Question(np.zeros(300 * 16_000, np.float32)), "question 1: its prompt of 75.. tokens"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_named(engine, question, message):
+    with pytest.raises(ValueError, match=message):
+        engine.generate([QUESTIONS[1], question], max_tokens=9)
+
+
+def test_a_vocabulary_without_the_schedules_tokens_is_refused(engine):
+    bare = train_bpe(["a b"], 300, FROM_SCRATCH_TOKENS[:9])
+    with pytest.raises(ValueError, match=r"lacks <\|end_of_thought\|>.*extend_vocabulary"):
+        Engine(dataclasses.replace(omni(), tokenizer=bare)).generate(QUESTIONS[:1])
