@@ -15,7 +15,8 @@ import jax.numpy as jnp
 
 from reasoner_jax.core.axes import Array, Bool, Float, Int
 
-BLOCK = 128
+# Of 32, 64 and 128 the fastest for examples of 200 to 700 tokens.
+BLOCK = 64
 
 _UNSEEN = jnp.iinfo(jnp.int32).max
 # Finite, so that a query that sees nothing averages garbage instead of spreading NaN.
