@@ -9,6 +9,7 @@ The WAV file grows while it is spoken and can be played from the first moment. W
 compiled is kept in --cache, so that the second question starts faster.
 """
 
+import functools
 import os
 import shutil
 import subprocess
@@ -31,7 +32,13 @@ from reasoner_jax.audio import waveform as sounds
 from reasoner_jax.core.records import Reply
 from reasoner_jax.generation.pacing import Pacing
 from reasoner_jax.generation.sampling import Draw, Sampling
-from reasoner_jax.generation.stream import AudioEvent, DoneEvent, Event, ThoughtEvent
+from reasoner_jax.generation.stream import (
+    AudioEvent,
+    DoneEvent,
+    Event,
+    ResponseEvent,
+    ThoughtEvent,
+)
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.text.reply_format import ReplyFormat
 from reasoner_jax.text.schedule import Schedule, Stream
@@ -69,11 +76,23 @@ def _talk(files: list[str]) -> None:
     speaks = _SOUND.value and omni.config.talker is not None
     if _SOUND.value and not speaks:
         print("this checkpoint has no talker: it writes its answer and does not speak")
-    events = rj.stream(omni, waveform, rate_hz, text=_TEXT.value, speaks=speaks, **_style(omni))
+    ask = functools.partial(
+        rj.stream, omni, waveform, rate_hz, text=_TEXT.value, speaks=speaks, **_style(omni)
+    )
+    _warm_up(ask(), speaks)
+    events = ask()
     reply = _show(events, Path(_OUT.value))
     print(summary(reply))
     if speaks:
         print(f"spoken in {_OUT.value}")
+
+
+def _warm_up(events: Iterator[Event], speaks: bool) -> None:
+    """Compiles: answers as far as the first sound (or word), and forgets it."""
+    print("compiling ..", flush=True)
+    for event in events:
+        if isinstance(event, AudioEvent if speaks else ResponseEvent):
+            break
 
 
 def _question(files: list[str]) -> tuple[np.ndarray | None, int]:
