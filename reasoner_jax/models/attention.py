@@ -11,9 +11,16 @@ import flax
 import jax
 import jax.numpy as jnp
 
-from reasoner_jax.core.axes import Array, Bool, Float, Int
+from reasoner_jax.core.axes import Array, Float, Int
 from reasoner_jax.core.sharding import on_each_device
 from reasoner_jax.models.attention_blocks import blockwise
+from reasoner_jax.models.attention_kernels import (
+    cudnn,
+    fits_cudnn,
+    fits_splash,
+    splash,
+    visible,
+)
 from reasoner_jax.models.config import Compute, DecoderConfig
 
 Layer = tuple[Float[Array, "B S K H"], Float[Array, "B S K H"]]
@@ -40,9 +47,10 @@ def attend(
         q_offset: slot of each row's first query (the cache length before this pass); 0 if None.
         segment_ids: of queries and keys; different segments never see each other.
         kv_lengths: keys at and after it are not seen.
-        implementation: a name of `_KERNELS`, or "auto" for the platform's best.
+        implementation: a name of `_KERNELS`, or "auto" for the best on the default platform (when
+            compiling for another platform, name the kernel).
     """
-    name = _best(q) if implementation == "auto" else implementation
+    name = _best(q, k, q_offset) if implementation == "auto" else implementation
     kernel = _KERNELS[name]
     if name == "reference":
         return kernel(
@@ -80,7 +88,7 @@ def reference(
     kv_heads = k.shape[2]
     grouped = q.reshape(batch, length, kv_heads, heads // kv_heads, width)
     scores = jnp.einsum("blkgh,bskh->bkgls", grouped, k, preferred_element_type=jnp.float32)
-    mask = _visible(
+    mask = visible(
         q, k, causal=causal, q_offset=q_offset, segment_ids=segment_ids, kv_lengths=kv_lengths
     )
     scores = scores * width**-0.5
@@ -91,41 +99,29 @@ def reference(
     return jnp.einsum("bkgls,bskh->blkgh", weights, v).reshape(q.shape)
 
 
-_KERNELS: dict[str, Callable[..., Array]] = {"reference": reference, "blockwise": blockwise}
+_KERNELS: dict[str, Callable[..., Array]] = {
+    "reference": reference,
+    "blockwise": blockwise,
+    "cudnn": cudnn,
+    "splash": splash,
+}
 
 # Rows as long as this pay for cutting them into blocks (on one core, forward and backward).
 _LONG_ROW = 256
 
 
-def _best(q: Float[Array, "B L N H"]) -> str:
-    """The fastest kernel for queries of this shape on the default platform."""
-    long_row = jax.default_backend() == "cpu" and q.shape[1] >= _LONG_ROW
-    return "blockwise" if long_row else "reference"
-
-
-def _visible(
-    q: Array,
-    k: Array,
-    *,
-    causal: bool,
-    q_offset: Array | None,
-    segment_ids: tuple[Array, Array] | None,
-    kv_lengths: Array | None,
-) -> Bool[Array, "B L S"] | None:
-    """True where a query may look; None when it may look everywhere."""
-    facts = []
-    key_slots = jnp.arange(k.shape[1])[None, None, :]
-    if causal:
-        offset = jnp.zeros((1,), jnp.int32) if q_offset is None else q_offset
-        facts.append(key_slots <= (offset[:, None] + jnp.arange(q.shape[1]))[:, :, None])
-    if segment_ids is not None:
-        facts.append(segment_ids[0][:, :, None] == segment_ids[1][:, None, :])
-    if kv_lengths is not None:
-        facts.append(key_slots < kv_lengths[:, None, None])
-    mask = None
-    for fact in facts:
-        mask = fact if mask is None else mask & fact
-    return mask
+def _best(
+    q: Float[Array, "B L N H"], k: Float[Array, "B S K H"], q_offset: Int[Array, " B"] | None
+) -> str:
+    """The fastest kernel for these arrays on the default platform; decoding needs none."""
+    platform = jax.default_backend()
+    if platform == "cpu" and q.shape[1] >= _LONG_ROW:
+        return "blockwise"
+    if platform == "gpu" and fits_cudnn(q, k):
+        return "cudnn"
+    if platform == "tpu" and fits_splash(q, q_offset):
+        return "splash"
+    return "reference"
 
 
 @flax.struct.dataclass

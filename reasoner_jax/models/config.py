@@ -32,7 +32,7 @@ class Compute:
     remat: Remat = "none"
     scan_layers: bool = True
     fuse_projections: bool = False
-    attention: Literal["auto", "reference", "blockwise"] = "auto"
+    attention: Literal["auto", "reference", "blockwise", "cudnn", "splash"] = "auto"
 
     @property
     def activation(self) -> jnp.dtype:

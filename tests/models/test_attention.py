@@ -10,7 +10,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from reasoner_jax.core.sharding import make_mesh
-from reasoner_jax.models.attention import attend
+from reasoner_jax.models.attention import attend, reference
+from reasoner_jax.models.attention_kernels import fits_cudnn, fits_splash, splash
 
 RNG = np.random.default_rng(5)
 TOLERANCE = 2e-5
@@ -133,3 +134,65 @@ def test_no_device_asks_another_for_rows():
         ]
         compiled = jax.jit(functools.partial(attend, causal=True)).lower(*split).compile()
     assert "all-gather" not in compiled.as_text()
+
+
+SPLASH_FACTS = [
+    {"causal": True, "segment_ids": "packed"},
+    {"causal": False, "kv_lengths": jnp.array([140])},
+]
+
+
+@pytest.mark.parametrize("facts", SPLASH_FACTS, ids=["packed", "padded"])
+def test_splash_equals_the_reference(facts):
+    facts = {"q_offset": None, "segment_ids": None, "kv_lengths": None, **facts}
+    if facts["segment_ids"]:
+        facts["segment_ids"] = (packed([60, 70, 10]),) * 2
+    q, k, v, d_out = arrays(1, 140, 140, width=64)
+
+    def both(kernel):
+        out, pull = jax.vjp(functools.partial(kernel, **facts), q, k, v)
+        return out, *pull(d_out)
+
+    interpreted = both(functools.partial(splash, interpret=True))
+    for one, other in zip(interpreted, both(reference), strict=True):
+        np.testing.assert_allclose(one, other, atol=TOLERANCE)
+
+
+def test_splash_lowers_for_a_tpu_with_its_gradient():
+    q, k, v, _ = (x.astype(jnp.bfloat16) for x in arrays(2, 256, 256, width=128))
+    ids = packed([100, 156], [256])
+
+    def gradients(q, k, v):
+        run = functools.partial(
+            attend, causal=True, segment_ids=(ids, ids), implementation="splash"
+        )
+        return jax.vjp(run, q, k, v)[1](q)
+
+    lowered = jax.jit(gradients).trace(q, k, v).lower(lowering_platforms=("tpu",))
+    assert lowered.as_text().count("tpu_custom_call") >= 3
+
+
+def test_splash_has_no_moving_offset():
+    q, k, v, _ = arrays(1, 128, 128, width=128)
+    with pytest.raises(ValueError, match="expected None"):
+        attend(q, k, v, causal=True, q_offset=jnp.array([1]), implementation="splash")
+    assert fits_splash(q, None)
+    assert not fits_splash(q, jnp.array([1]))
+    assert not fits_splash(q[:, :1], None)
+
+
+def test_without_cuda_no_array_is_for_cudnn():
+    q, k, _, _ = (x.astype(jnp.bfloat16) for x in arrays(1, 128, 128, width=128))
+    assert fits_cudnn(q, k) == ("cuda" in jax.devices()[0].client.platform_version)
+
+
+@pytest.mark.skipif(jax.default_backend() != "gpu", reason="cuDNN needs an NVIDIA GPU")
+@pytest.mark.parametrize("segments", [None, [[60, 68], [128]]])
+def test_cudnn_equals_the_reference(segments):
+    q, k, v, _ = (x.astype(jnp.bfloat16) for x in arrays(2, 128, 128, width=64))
+    ids = None if segments is None else (packed(*segments),) * 2
+    attended = functools.partial(attend, q, k, v, causal=True, segment_ids=ids)
+    ours, theirs = attended(implementation="cudnn"), attended(implementation="reference")
+    np.testing.assert_allclose(
+        ours.astype(jnp.float32), theirs.astype(jnp.float32), atol=0.03, rtol=0.03
+    )
