@@ -27,12 +27,15 @@ def get_config() -> ConfigDict:
             # Whether each item's own text prompt goes along: "yes", "no", or "auto": only where the
             # checkpoint was taught no prompt of its own.
             "instruction": "auto",
-            # "whisper" or "endpoint": hears the questions for the cascade.
+            # "whisper" or "endpoint": hears spoken replies, and the questions for the cascade.
             "recognizer": "whisper",
             # Of the recogniser's class, e.g. {"model": "small.en"}.
             "recognizer_options": {"model": ""},
-            # Items that are asked one at a time, for the clock.
-            "num_timed": 20,
+            # Items that are also asked one at a time, aloud where the checkpoint can speak: for the
+            # clock, and for what a listener hears. Twice each, as the first time compiles.
+            "num_timed": 12,
+            # Whether the recogniser listens to those and what it hears is judged too.
+            "listen": False,
             # The first condition again with the audio of other questions.
             "control": True,
             # The thinker also reads the questions.

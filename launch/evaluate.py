@@ -2,7 +2,8 @@ r"""Asks a checkpoint spoken questions, judges the replies and reports.
 
     python launch/evaluate.py --config=configs/evaluate.py --checkpoint=DIR --data=DIR --out=DIR
     python launch/evaluate.py --checkpoint=DIR --data=amao0o0/spoken-mqa --out=DIR \
-        --compare=in_speaking,before_speaking,direct --ratios=2:4,2:8,2:16 --causality --cascade
+        --compare=in_speaking,before_speaking,direct --ratios=2:4,2:16,adaptive \
+        --causality --cascade --config.listen=True
 
 `--data` is a directory or hub id of Spoken-MQA, or a data set of launch/synthesize.py. In `--out`
 come report.md, report.json, plots, and every reply in replies-*.jsonl; the same command again goes
@@ -40,7 +41,7 @@ _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Ours or Hugging Face's.",
 _DATA = flags.DEFINE_string("data", None, "Spoken-MQA, or a data set of ours.", required=True)
 _OUT = flags.DEFINE_string("out", None, "Directory of the report.", required=True)
 _COMPARE = flags.DEFINE_list("compare", [], "Modes: in_speaking, before_speaking, direct.")
-_RATIOS = flags.DEFINE_list("ratios", [], "In-speaking ratios: 2:4, 2:8, 2:16.")
+_RATIOS = flags.DEFINE_list("ratios", [], "In-speaking ratios: 2:4, 2:8, adaptive.")
 _CAUSALITY = flags.DEFINE_bool("causality", False, "Tampers with the thoughts.")
 _CASCADE = flags.DEFINE_bool("cascade", False, "A recogniser hears, the thinker reads.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One process of several, found by JAX.")
@@ -68,6 +69,7 @@ def _evaluate(config: Config) -> None:
     workers = Workers(
         {"": replicas.engines(omni, config["batch_size"])},
         config["batch_size"],
+        recognizer if config["listen"] else None,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
@@ -134,7 +136,7 @@ def _plan(config: Config, omni: Omni) -> suite.Plan:
 
 
 def _recognizer(config: Config) -> Recognizer | None:
-    if not _CASCADE.value:
+    if not (_CASCADE.value or config["listen"]):
         return None
     return make_recognizer(config["recognizer"], **config["recognizer_options"])
 
@@ -150,6 +152,7 @@ def _run(
         "max_tokens": plan.max_tokens,
         "with_instruction": plan.with_instruction,
         "judge": config["judge"],
+        "listen": config["listen"],
         "seed": plan.seed,
     }
 

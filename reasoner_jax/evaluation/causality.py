@@ -79,6 +79,7 @@ def interventions(
             f"{name}, thoughts {change}",
             _asking(changed(own), schedule, with_instruction, max_tokens),
             description=description,
+            timed=False,
         )
         for change, (changed, description) in changes.items()
     ]

@@ -43,7 +43,8 @@ class Condition:
         ask: the replies of an engine to a batch of items, in order.
         change: what is done to the items first, all at once.
         description: a few words for the report's legend.
-        engine: index of the engine group that answers, where several checkpoints are compared.
+        engine: name of the engines that answer, where several checkpoints are compared.
+        timed: whether a user could be asking like this, so that the clock means something.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Condition:
     change: Change = list
     description: str = ""
     engine: str = ""
+    timed: bool = True
 
 
 def spoken(
@@ -125,7 +127,7 @@ def written(
             questions.append(Question(waveform=None, text=text))
         return engine.generate(questions, schedule, **options)
 
-    return Condition(name, ask, description=description, engine=engine)
+    return Condition(name, ask, description=description, engine=engine, timed=False)
 
 
 def shuffled(condition: Condition, seed: int = 0) -> Condition:
@@ -142,6 +144,7 @@ def shuffled(condition: Condition, seed: int = 0) -> Condition:
         name=f"{condition.name}, shuffled audio",
         change=change,
         description="control: the audio of another question",
+        timed=False,
     )
 
 

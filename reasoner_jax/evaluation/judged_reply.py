@@ -34,6 +34,7 @@ class JudgedReply:
         audio_s: length of the spoken reply; None for a silent one.
         first_token_s, first_sound_s, total_s: seconds after the end of the question; None where
             replies were made in batches, which tells nothing about one user's wait.
+        num_underruns: how often playback would have run dry; None for a silent or batched reply.
     """
 
     condition: str
@@ -58,6 +59,7 @@ class JudgedReply:
     first_token_s: float | None = None
     first_sound_s: float | None = None
     total_s: float | None = None
+    num_underruns: int | None = None
 
 
 def judge_reply(
@@ -126,4 +128,14 @@ def _timed(judged: JudgedReply, timings: Timings) -> JudgedReply:
         first_token_s=round(timings.first_token_s, 5),
         first_sound_s=None if sound_s is None else round(sound_s, 5),
         total_s=round(timings.total_s, 5),
+        num_underruns=None if sound_s is None else timings.num_underruns,
     )
+
+
+def with_clock(reply: JudgedReply, alone: JudgedReply) -> JudgedReply:
+    """A reply of a batch with what was measured when its question was asked alone."""
+    measured = (
+        "audio_s", "first_token_s", "first_sound_s", "total_s", "num_underruns",
+        "heard", "heard_right", "heard_right_normalised",
+    )  # fmt: skip
+    return dataclasses.replace(reply, **{name: getattr(alone, name) for name in measured})

@@ -60,6 +60,7 @@ class ConditionSummary:
         reasoning_tokens: end token included.
         audio_s: length of the spoken replies.
         first_token_s, first_sound_s, total_s: of replies that were made one at a time.
+        underruns: replies during which playback would have run dry, of those timed and spoken.
         violations: replies with a number that ran ahead of its reasoning, of those that could be
             checked.
         truncated: replies cut off at the bound on their length.
@@ -80,6 +81,7 @@ class ConditionSummary:
     first_token_s: Spread
     first_sound_s: Spread
     total_s: Spread
+    underruns: Proportion
     violations: Proportion
     truncated: Proportion
     pad_share: float
@@ -178,6 +180,7 @@ def _summarise(name: str, description: str, replies: Sequence[JudgedReply]) -> C
         first_token_s=Spread.of(reply.first_token_s for reply in replies),
         first_sound_s=Spread.of(reply.first_sound_s for reply in replies),
         total_s=Spread.of(reply.total_s for reply in replies),
+        underruns=Proportion.of(n > 0 for r in replies if (n := r.num_underruns) is not None),
         violations=Proportion.of(bool(v) for r in replies if (v := r.violations) is not None),
         truncated=Proportion.of(reply.truncated for reply in replies),
         pad_share=sum(reply.pad_share for reply in replies) / len(replies),

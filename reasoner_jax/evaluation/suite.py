@@ -15,13 +15,16 @@ from reasoner_jax.evaluation.compare import DESCRIPTIONS
 from reasoner_jax.evaluation.condition import MODES, Condition, shuffled, spoken, written
 from reasoner_jax.evaluation.gather import gather
 from reasoner_jax.evaluation.judge import Judge
-from reasoner_jax.evaluation.judged_reply import JudgedReply
-from reasoner_jax.evaluation.latency import time_alone
+from reasoner_jax.evaluation.judged_reply import JudgedReply, with_clock
+from reasoner_jax.evaluation.latency import Streaming, adaptive, time_alone
 from reasoner_jax.evaluation.reply_log import ReplyLog
 from reasoner_jax.evaluation.report import Report, summarise
 from reasoner_jax.evaluation.run import Progress, Workers, answer_items, in_order
+from reasoner_jax.generation.engine import Engine
 from reasoner_jax.synthesis.recognise import Recognizer
 from reasoner_jax.text.schedule import Schedule
+
+ADAPTIVE = "adaptive"
 
 _RATIO = re.compile(r"(\d+):(\d+)")
 
@@ -33,7 +36,8 @@ class Plan:
     Attributes:
         schedule: what it was taught; the modes and ratios below vary it.
         modes: to compare; none for the one it was taught.
-        ratios: response to reasoning slots of further in-speaking conditions, "2:4".
+        ratios: response to reasoning slots of further in-speaking conditions, "2:4"; or "adaptive",
+            see `latency.adaptive`.
         control: whether the first condition is asked again with the audio of other questions.
         as_text: whether the thinker also reads the questions: what hearing costs.
         cascade: whether it also reads what a recogniser heard.
@@ -65,7 +69,8 @@ class Plan:
                 "before_speaking first among the modes"
             )
         for ratio in self.ratios:
-            parse_ratio(ratio)
+            if ratio != ADAPTIVE:
+                parse_ratio(ratio)
 
     @property
     def first_schedule(self) -> Schedule:
@@ -77,7 +82,7 @@ class Plan:
         """How often each item is asked, the clock aside."""
         schedules = {name_of(schedule) for schedule in self._schedules()}
         more = self.control + self.as_text + self.cascade + NUM_INTERVENTIONS * self.causality
-        return len(schedules) + more
+        return len(schedules) + more + (ADAPTIVE in self.ratios)
 
     def _schedules(self) -> list[Schedule]:
         schedules = [
@@ -87,6 +92,8 @@ class Plan:
             if mode == wanted
         ] or [self.schedule]
         for ratio in self.ratios:
+            if ratio == ADAPTIVE:
+                continue
             response, reasoning = parse_ratio(ratio)
             schedule = dataclasses.replace(
                 self.schedule, response=response, reasoning=reasoning, mode="in_speaking"
@@ -109,6 +116,9 @@ class Plan:
             spoken(name, schedule, description=DESCRIPTIONS[schedule.mode], **options)
             for name, schedule in found.items()
         ]
+        if ADAPTIVE in self.ratios:
+            in_speaking = self.schedule.for_mode("in_speaking")
+            conditions.append(adaptive(f"in_speaking {ADAPTIVE}", in_speaking, **options))
         first_name, first = next(iter(found.items()))
         if self.control:
             conditions.append(shuffled(conditions[0], self.seed))
@@ -130,7 +140,8 @@ def parse_ratio(text: str) -> tuple[int, int]:
     found = _RATIO.fullmatch(text.strip())
     if not found or not all(map(int, found.groups())):
         raise ValueError(
-            f"ratio: expected RESPONSE:REASONING such as 2:8, both at least 1, got {text!r}"
+            f"ratio: expected RESPONSE:REASONING such as 2:8, both at least 1, or {ADAPTIVE}, "
+            f"got {text!r}"
         )
     return int(found[1]), int(found[2])
 
@@ -160,7 +171,8 @@ def evaluate(
         plan: what to ask.
         items: of one set.
         judge: of that set.
-        workers: engines under the name ""; `workers.recognizer` listens to spoken replies.
+        workers: engines under the name ""; `workers.recognizer` listens to the replies that are
+            made one at a time, which are spoken where the network can.
         log: what it holds is not asked again.
         recognizer: of the cascade.
         title, facts: of the report.
@@ -201,16 +213,14 @@ def _timed(
     """The replies with the clock of the same questions asked alone; the first process measures."""
     alone = []
     if workers.process_index == 0:
-        sub_log = ReplyLog(log.directory / "alone", {})
-        alone = time_alone(conditions, items, judge, workers.engines[""][0], sub_log)
+        engine = workers.engines[""][0]
+        streaming = Streaming(engine) if isinstance(engine, Engine) else engine
+        asked = [condition for condition in conditions if condition.timed]
+        alone_log = ReplyLog(log.directory / "alone", {})
+        alone = time_alone(asked, items, judge, streaming, alone_log, workers.recognizer)
     timed = dict(replies)
     for key, reply in gather(alone).items():
-        timed[key] = dataclasses.replace(
-            replies[key],
-            first_token_s=reply.first_token_s,
-            first_sound_s=reply.first_sound_s,
-            total_s=reply.total_s,
-        )
+        timed[key] = with_clock(replies[key], reply)
     return timed
 
 

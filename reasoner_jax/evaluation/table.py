@@ -69,6 +69,7 @@ def cost_table(report: Report) -> str:
         "speech s": lambda c: _spread(c.audio_s, "{:.1f}"),
         "first token ms": lambda c: _spread(c.first_token_s, "{:.0f}", 1000),
         "first sound ms": lambda c: _spread(c.first_sound_s, "{:.0f}", 1000),
+        "ran dry": lambda c: _count(c.underruns),
         "p": lambda c: _p_value(c.p_value),
     }
     rows = [[c.name, *(write(c) for write in columns.values())] for c in report.conditions]
@@ -76,8 +77,9 @@ def cost_table(report: Report) -> str:
     head = ["condition", *columns]
     legend = (
         "Median / 95th percentile, or replies of all. `follows`: the spoken answer is the one that "
-        "the reasoning concludes. `ran ahead`: a number was spoken before its reasoning. `p`: of "
-        "being no better or worse than the first row (McNemar, exact)."
+        "the reasoning concludes. `ran ahead`: a number was spoken before its reasoning. `ran "
+        "dry`: playback waited for sound. `p`: of being no better or worse than the first row "
+        "(McNemar, exact)."
     )
     return f"{table([head[n] for n in kept], [[row[n] for n in kept] for row in rows])}\n\n{legend}"
 

@@ -1,6 +1,7 @@
 """A plan becomes conditions, replies, a report and files; on one device or many."""
 
 import dataclasses
+import itertools
 import json
 
 import jax
@@ -8,9 +9,11 @@ import pytest
 
 from reasoner_jax.evaluation import replicas, suite
 from reasoner_jax.evaluation.judge import judge_number
+from reasoner_jax.evaluation.latency import Streaming
 from reasoner_jax.evaluation.reply_log import ReplyLog
 from reasoner_jax.evaluation.run import Workers
-from reasoner_jax.generation.engine import Engine
+from reasoner_jax.generation.engine import Engine, Question
+from reasoner_jax.generation.pacing import Pacing
 from reasoner_jax.text.schedule import Schedule
 from tests.evaluation.replies import ScriptedEngine, item, items
 from tests.generation.networks import omni, waveform
@@ -78,7 +81,8 @@ def test_everything_at_once_ends_in_files(tmp_path):
     right = {c.name: c.micro.normalised.count for c in report.conditions}
     assert right["in_speaking 2:8"] == right["in_speaking 2:8, cascade"] == 10
     assert right["in_speaking 2:8, shuffled audio"] == 0
-    assert {c.first_token_s.total for c in report.conditions} == {2}
+    timed = [c.name for c in report.conditions if c.first_token_s.total == 2]
+    assert timed == ["in_speaking 2:8", "before_speaking", "direct", "in_speaking 2:4"]
     files = [path.name for path in suite.write(report, tmp_path)]
     assert files[:2] == ["report.json", "report.md"]
     assert json.loads((tmp_path / "report.json").read_text())["title"] == "Evaluation"
@@ -110,6 +114,26 @@ def test_verdicts_and_replies_are_the_same_on_any_number_of_devices(tmp_path, nu
         logs[count] = log.read()
     assert len(logs[1]) == len(SPOKEN)
     assert logs[num_devices] == logs[1]
+
+
+def test_one_user_is_answered_as_in_a_batch_and_the_clock_is_kept():
+    questions = [Question(q.waveform, transcript="seven") for q in SPOKEN[:2]]
+    engine = Engine(omni(), 2)
+    alone = Streaming(engine).generate(questions, Schedule(2, 3), max_tokens=30)
+    together = engine.generate(questions, Schedule(2, 3), max_tokens=30)
+    for one, other in zip(alone, together, strict=True):
+        assert one.tokens.tolist() == other.tokens.tolist()
+        assert 0 < one.timings.first_token_s <= one.timings.total_s
+
+
+def test_an_adaptive_ratio_is_a_condition_of_its_own():
+    plan = suite.Plan(Schedule(2, 3), ratios=("adaptive",), control=False, max_tokens=30)
+    assert names(plan) == ["in_speaking 2:3", "in_speaking adaptive"]
+    assert plan.num_conditions == 2
+    (reply,) = plan.conditions()[1].ask(Engine(omni(), 2), SPOKEN[:1])
+    runs = [len(list(run)) for kind, run in itertools.groupby(reply.streams) if kind == 2]
+    # Nothing is played, so that every block but the last thinks as little as it may.
+    assert set(runs[:-1]) <= {Pacing().fewest, 3}
 
 
 def test_engines_of_replicas_live_on_their_own_device():
