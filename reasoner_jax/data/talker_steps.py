@@ -35,7 +35,7 @@ def num_steps(num_codes: int, num_prompt: int, config: TalkerConfig) -> int:
 def lay_out(
     codes: Int[np.ndarray, " K"],
     response: Int[np.ndarray, " R"],
-    num_bytes: Sequence[int],
+    paces: Sequence[float],
     num_prompt: int,
     config: TalkerConfig,
 ) -> TalkerSteps:
@@ -56,11 +56,11 @@ def lay_out(
     Args:
         codes: of the whole response.
         response: places of its tokens, without the token that ends it: nobody reads that one.
-        num_bytes: of each of these tokens.
+        paces: codes that each of these tokens should take, see `TextFeed.codes_of`.
         num_prompt: tokens of the prompt.
         config: special codes, pace, and whether the prompt is read.
     """
-    held = config.pace.sources(num_bytes, len(codes) + 1)
+    held = config.pace.sources(paces, len(codes) + 1)
     sources = held.copy()
     sources[held >= 0] = np.asarray(response, np.int32)[held[held >= 0]]
     inputs = np.concatenate([[config.codec_start_token_id], codes])

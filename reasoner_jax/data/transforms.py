@@ -133,10 +133,6 @@ class Frontend:
             return self.speech_encoder.num_codes(outline.num_response_samples)
         return outline.num_codes
 
-    def num_bytes(self, tokens: Int[np.ndarray, " L"]) -> list[int]:
-        """Bytes of each token's text, which set the talker's pace."""
-        return [len(self.tokenizer.decode_bytes([token])) for token in tokens]
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Draft:
@@ -268,13 +264,9 @@ def _talker_steps(
     is_said = (example.streams == Stream.RESPONSE) & (example.tokens != end)
     response = np.flatnonzero(is_said)
     prompt = next(span for span in example.spans if span.name == "prompt")
-    steps = lay_out(
-        codes,
-        response,
-        frontend.num_bytes(example.tokens[response]),
-        prompt.stop,
-        _talker_of(frontend),
-    )
+    talker, tokens = _talker_of(frontend), example.tokens[response]
+    paces = talker.pace.codes_of(tokens, frontend.tokenizer.num_bytes(tokens))
+    steps = lay_out(codes, response, paces, prompt.stop, talker)
     return {"codes": steps.targets, "code_inputs": steps.inputs, "code_sources": steps.sources}
 
 

@@ -2,7 +2,7 @@
 
     stream = TalkerStream.of(omni)
     state = stream.start(batch=2)
-    state = stream.read(state, 0, vectors, lengths)   # as often as they come
+    state = stream.read(state, 0, vectors, paces)     # as often as they come
     state = stream.read(state, 0, ended=True)
     state, codes = stream.speak(state, max_codes=25)      # codes[row]
 
@@ -33,8 +33,7 @@ QWEN_DRAW = Draw(temperature=0.9, top_k=40, top_p=0.8, repetition_penalty=1.05)
 _FIRST_CAPACITY = 256
 _BLOCK_CODES = 16
 _PATIENCE = 1.3
-"""A row that has not ended this much later than its text should take is ended, and so is one that
-has no end at all."""
+"""A row that has not ended by this many times the length of its text is ended, see `_limit`."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,12 +42,12 @@ class Text:
 
     Attributes:
         vectors: of its tokens so far, see `models.talker.reply_vectors`.
-        num_bytes: of each of these tokens.
-        ended: whether more will come.
+        paces: codes that each of these tokens should take.
+        ended: whether no more will come.
     """
 
     vectors: Float[np.ndarray, "R D"]
-    num_bytes: tuple[int, ...] = ()
+    paces: tuple[float, ...] = ()
     ended: bool = False
 
 
@@ -134,8 +133,8 @@ class TalkerStream:
         """
         if (prompts is not None) != self.config.reads_prompt:
             raise ValueError(
-                f"prompts are {'given' if prompts else 'missing'}, but reads_prompt of the talker is "
-                f"{self.config.reads_prompt}; a talker gets prompts if, and only if, it reads them"
+                f"prompts are {'given' if prompts else 'missing'}, but the talker's reads_prompt "
+                f"is {self.config.reads_prompt}; give them if, and only if, it reads them"
             )
         width = self.marks.shape[1]
         longest = 0 if prompts is None else max(len(prompt) for prompt in prompts) + 1
@@ -167,7 +166,7 @@ class TalkerStream:
         state: TalkerState,
         row: int,
         vectors: Float[np.ndarray, "R D"] | None = None,
-        num_bytes: Sequence[int] = (),
+        paces: Sequence[float] = (),
         *,
         ended: bool = False,
     ) -> TalkerState:
@@ -177,7 +176,7 @@ class TalkerStream:
             state: of the batch.
             row: number of the reply.
             vectors: of its next tokens, without the token that ends the response.
-            num_bytes: of each of these tokens' texts.
+            paces: codes that each of these tokens should take, see `TextFeed.codes_of`.
             ended: nothing more will come.
 
         Raises:
@@ -185,17 +184,17 @@ class TalkerStream:
         """
         text, width = state.texts[row], self.marks.shape[1]
         new = np.zeros((0, width), np.float32) if vectors is None else np.asarray(vectors)
-        if new.shape != (len(num_bytes), width):
+        if new.shape != (len(paces), width):
             raise ValueError(
-                f"row {row}: vectors have shape {new.shape}, num_bytes names {len(num_bytes)} "
-                f"tokens; expected {(len(num_bytes), width)}, the thinker's width"
+                f"row {row}: vectors have shape {new.shape}, paces are of {len(paces)} tokens; "
+                f"expected {(len(paces), width)}, as wide as the thinker"
             )
         if text.ended and len(new):
             raise ValueError(f"row {row}: its text has ended; start a new batch for a new reply")
         texts = list(state.texts)
         texts[row] = Text(
             np.concatenate([text.vectors, new.astype(np.float32)]),
-            (*text.num_bytes, *map(int, num_bytes)),
+            (*text.paces, *map(float, paces)),
             text.ended or ended,
         )
         return dataclasses.replace(state, texts=tuple(texts))
@@ -227,17 +226,17 @@ class TalkerStream:
 
     def _ready(self, state: TalkerState, size: int) -> Int[np.ndarray, " B"]:
         """Steps that each row can take now."""
-        limits = [self._limit(text) for text in state.texts]
-        left = np.maximum(np.array(limits) - state.num_codes, 0)
+        left = np.maximum(self._limits(state) - state.num_codes, 0)
         return np.where(state.finished, 0, np.minimum(left, size)).astype(np.int32)
 
+    def _limits(self, state: TalkerState) -> Int[np.ndarray, " B"]:
+        return np.array([self._limit(text) for text in state.texts])
+
     def _limit(self, text: Text) -> int:
-        """Steps that a row's text allows: up to the next token's, or past the end until patience
-        ends.
-        """
-        due = int(self.config.pace.steps(text.num_bytes)[-1])
+        """Steps that a text allows: to the next token's; when it has ended, until patience ends."""
+        due = int(self.config.pace.steps(text.paces)[-1])
         if not text.ended:
-            return due if text.num_bytes else 0
+            return due if text.paces else 0
         if self.config.text_feed is None:
             return self.config.decoder.max_length
         return int(_PATIENCE * (due + self.config.text_feed.lead_codes)) + 2 * _BLOCK_CODES
@@ -254,11 +253,10 @@ class TalkerStream:
             vectors, sources, counts, self.marks,
         )  # fmt: skip
         codes, num_codes, finished = jax.device_get((codes, rows.num_codes, rows.finished))
-        limits = np.array([self._limit(text) for text in state.texts])
-        over = np.array([text.ended for text in state.texts]) & (num_codes >= limits)
-        return dataclasses.replace(
-            state, rows=rows, num_codes=num_codes, finished=finished | over
-        ), codes
+        ended = np.array([text.ended for text in state.texts])
+        over = ended & (num_codes >= self._limits(state))
+        state = dataclasses.replace(state, rows=rows, num_codes=num_codes, finished=finished | over)
+        return state, codes
 
     def _layout(
         self, state: TalkerState
@@ -269,7 +267,7 @@ class TalkerStream:
         vectors = np.zeros((batch, _BLOCK_CODES, width), np.float32)
         for row, text in enumerate(state.texts):
             begin = int(state.num_codes[row])
-            held = self.config.pace.sources(text.num_bytes, begin + _BLOCK_CODES)[begin:]
+            held = self.config.pace.sources(text.paces, begin + _BLOCK_CODES)[begin:]
             sources[row] = held
             is_token = held >= 0
             vectors[row, is_token] = text.vectors[held[is_token]]
@@ -279,7 +277,7 @@ class TalkerStream:
 def speak(
     stream: TalkerStream,
     vectors: Sequence[Float[np.ndarray, "R D"]],
-    num_bytes: Sequence[Sequence[int]],
+    paces: Sequence[Sequence[float]],
     prompts: Sequence[Float[np.ndarray, "L D"]] | None = None,
     *,
     seed: int = 0,
@@ -289,15 +287,15 @@ def speak(
     Args:
         stream: the talker.
         vectors: of each response's tokens, without its end token.
-        num_bytes: of each of these tokens.
+        paces: of each of these tokens, see `TalkerStream.read`.
         prompts, seed: see `TalkerStream.start`.
 
     Raises:
         ValueError: see `TalkerStream.read`.
     """
     state = stream.start(len(vectors), prompts, seed=seed)
-    for row, (own, lengths) in enumerate(zip(vectors, num_bytes, strict=True)):
-        state = stream.read(state, row, own, lengths, ended=True)
+    for row, (own, codes) in enumerate(zip(vectors, paces, strict=True)):
+        state = stream.read(state, row, own, codes, ended=True)
     return stream.speak(state)[1]
 
 

@@ -199,6 +199,14 @@ class Tokenizer:
         """
         return b"".join(self._token_bytes(int(id_), skip_special) for id_ in ids)
 
+    def num_bytes(self, ids: Iterable[int] | Int[np.ndarray, " L"]) -> list[int]:
+        """Bytes of each token.
+
+        Raises:
+            ValueError: a negative id.
+        """
+        return [len(self._token_bytes(int(id_), False)) for id_ in ids]
+
     def _token_bytes(self, id_: int, skip_special: bool) -> bytes:
         if id_ < 0:
             raise ValueError(f"token id {id_} is negative, expected 0 to {self.vocab_size - 1}")

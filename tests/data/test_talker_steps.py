@@ -23,7 +23,7 @@ CODES = np.arange(100) % 7
 
 
 def test_a_talker_of_our_own_starts_with_the_first_token():
-    steps = lay_out(np.array([7, 8, 9]), np.array([9, 12]), [1, 1], 5, OWN)
+    steps = lay_out(np.array([7, 8, 9]), np.array([9, 12]), [2.0, 1.0], 5, OWN)
     assert steps.sources.tolist() == [9, 12, TEXT_END, TEXT_PAD]
     assert steps.inputs.tolist() == [START, 7, 8, 9]
     assert steps.targets.tolist() == [7, 8, 9, END]
@@ -31,7 +31,7 @@ def test_a_talker_of_our_own_starts_with_the_first_token():
 
 
 def test_a_talker_like_qwens_reads_the_prompt_and_the_voice_first():
-    steps = lay_out(np.array([7, 8, 9]), np.array([9, 12]), [4, 4], 2, QWENS)
+    steps = lay_out(np.array([7, 8, 9]), np.array([9, 12]), [1.0, 1.0], 2, QWENS)
     assert steps.sources.tolist() == [0, 1, TEXT_START, 9, 12, TEXT_END, TEXT_PAD]
     assert steps.inputs.tolist() == [NO_CODE, NO_CODE, PAD, START, 7, 8, 9]
     assert steps.targets.tolist() == [NO_CODE, NO_CODE, NO_CODE, 7, 8, 9, END]
