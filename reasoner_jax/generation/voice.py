@@ -48,8 +48,9 @@ class Voice:
             ended: nothing more will come.
         """
         new = slice(self._num_read, len(vectors))
-        lengths = [len(self._tokenizer.decode_bytes([token], True)) for token in tokens[new]]
-        self._talker = self._stream.read(self._talker, 0, vectors[new], lengths, ended=ended)
+        lengths = self._tokenizer.num_bytes(tokens[new])
+        paces = self._stream.config.pace.codes_of(tokens[new], lengths)
+        self._talker = self._stream.read(self._talker, 0, vectors[new], paces, ended=ended)
         self._num_read, self._ended = len(vectors), ended
 
     def speak(self) -> Iterator[Float[np.ndarray, " S"]]:

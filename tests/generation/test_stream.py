@@ -63,8 +63,9 @@ def test_a_stream_ends_with_the_reply_that_a_batch_gives(events, whole):
 def test_the_streamed_sound_is_that_of_the_whole_response(engine, events, whole):
     pieces = [event.waveform for event in events if isinstance(event, AudioEvent)]
     said = whole.tokens[whole.streams == Stream.RESPONSE][: len(whole.vectors)]
-    lengths = [len(engine.encoder.tokenizer.decode_bytes([token], True)) for token in said]
-    [codes] = speak(TalkerStream.of(engine.omni), [whole.vectors], [lengths])
+    talker = TalkerStream.of(engine.omni)
+    paces = talker.config.pace.codes_of(said, engine.encoder.tokenizer.num_bytes(said))
+    [codes] = speak(talker, [whole.vectors], [paces])
     assert len(pieces) > 1
     np.testing.assert_allclose(np.concatenate(pieces), base.decode(codec(), codes), atol=1e-6)
     np.testing.assert_array_equal(np.concatenate(pieces), events[-1].reply.waveform)
