@@ -77,14 +77,15 @@ def _quickstart_problems(name: str) -> dict:
     """Mostly sums and differences of 0 to 99; `simple_op` reserves pairs of them for evaluation."""
     digits, long = ("add", "subtract"), ("add_long", "subtract_long")
     words = ("gain", "lose", "two_step")
-    sizes = {"": 2600, "_written": 6000, "_responses": 600, "_held_out": 400}
+    sizes = {"": 2600, "_written": 6000, "_responses": 600, "_held_out": 420}
     suffix = name.removeprefix("quickstart")
     return {
         "num_problems": sizes[suffix],
         "seed": list(sizes).index(suffix),
         # Taken in turn, so a name's share is how often it stands here.
-        "kinds": digits * 4 + long + words if suffix != "_responses" else digits * 3 + words,
+        "kinds": digits * (4 if suffix == "_held_out" else 8) + long + words,
         "long": (100, 999),
+        "num_nouns": 8,
         "split": "held_out" if suffix == "_held_out" else "train",
     }
 

@@ -69,6 +69,14 @@ def main(_: list[str]) -> None:
         sys.exit(f"run: {stop}; the same command goes on")
     except (ValueError, OSError, FloatingPointError, ConnectionError) as error:
         sys.exit(f"run: {error}")
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        sys.exit(
+            f"run: out of memory ({str(error).splitlines()[0]}); set config.train.accumulate or a "
+            "smaller train.batch_rows, config.model.remat='full', or spread the network over more "
+            "devices (config.mesh.fsdp, config.mesh.tensor)"
+        )
 
 
 def recipe(preset: str, directory: Path, data: str) -> Iterator[tuple[str, ConfigDict]]:

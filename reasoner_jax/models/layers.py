@@ -18,6 +18,8 @@ from reasoner_jax.models.config import Compute
 Axes = tuple[str | None, ...]
 
 _kernel_init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
+# A convolution here feeds a GELU, which halves what passes.
+_conv_init = nn.initializers.variance_scaling(4.0, "fan_in", "truncated_normal")
 _embed_init = nn.initializers.normal(0.02)
 
 
@@ -198,7 +200,7 @@ class Conv1d(nn.Module):
         dtype = self.compute.activation
         shape = (self.kernel_size, x.shape[-1], self.features)
         kernel = self.param(
-            "kernel", _logical(_kernel_init, (None, *self.axes)), shape, self.compute.parameter
+            "kernel", _logical(_conv_init, (None, *self.axes)), shape, self.compute.parameter
         )
         y = jax.lax.conv_general_dilated(
             x.astype(dtype),

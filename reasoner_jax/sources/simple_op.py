@@ -78,6 +78,8 @@ class SimpleOp:
         multiples: the other factor, and quotients, of short kinds and stories; long kinds take
             `long` for it.
         allow_negative: lets bare differences go below zero.
+        num_nouns: how many of the girls, boys, things and holders stories are made of; 0 for all.
+            Fewer words are learned from fewer examples.
         exclude: questions never to make, as of an evaluation set.
     """
 
@@ -90,6 +92,7 @@ class SimpleOp:
     factors: Range = (2, 12)
     multiples: Range = (2, 50)
     allow_negative: bool = False
+    num_nouns: int = 0
     exclude: Evaluation | None = None
     name = "simple_op"
     licence = "Apache-2.0"
@@ -101,6 +104,10 @@ class SimpleOp:
             raise ValueError(
                 "simple_op: expected at least one kind, num_problems >= 0 and seed >= 0, got "
                 f"{self.kinds}, {self.num_problems} and {self.seed}"
+            )
+        if self.num_nouns < 0 or self.num_nouns == 1:
+            raise ValueError(
+                f"simple_op: num_nouns is {self.num_nouns}, expected 2 or more, or 0 for all"
             )
         for field in ("short", "long", "factors", "multiples"):
             low, high = getattr(self, field)
@@ -132,7 +139,7 @@ class SimpleOp:
             values = self._draw_in_split(rng, KINDS[name], template)
             if values is None:
                 continue
-            problem = _write(rng, template, values, place, name)
+            problem = _write(rng, template, values, place, name, self.num_nouns or None)
             if self.exclude is None or not self.exclude.overlap(problem.question):
                 return problem
         raise ValueError(
@@ -145,7 +152,9 @@ class SimpleOp:
     @functools.cached_property
     def _stream(self) -> str:
         """Names this stream among all others, as its options change the problems."""
-        numbers = (self.short, self.long, self.factors, self.multiples, self.allow_negative)
+        numbers: tuple = (self.short, self.long, self.factors, self.multiples, self.allow_negative)
+        if self.num_nouns:
+            numbers += (self.num_nouns,)
         digest = hashlib.blake2b(repr((self.kinds, numbers)).encode(), digest_size=3).hexdigest()
         return f"{self.split}/{self.seed}-{digest}"
 
@@ -259,12 +268,17 @@ def _operands(formula: str, values: dict[str, int]) -> tuple[int, str, int]:
 
 
 def _write(
-    rng: random.Random, template: wording.Template, values: dict[str, int], place: str, kind: str
+    rng: random.Random,
+    template: wording.Template,
+    values: dict[str, int],
+    place: str,
+    kind: str,
+    num_nouns: int | None,
 ) -> Problem:
     """The template with people, things and numbers filled in."""
-    nouns = _draw_nouns(rng)
+    nouns = _draw_nouns(rng, num_nouns)
     counted = {spec: nouns[spec] for spec in ("things", "holders")}
-    fields = _draw_people(rng) | _articles(nouns)
+    fields = _draw_people(rng, num_nouns) | _articles(nouns)
     fields |= {name: _Number(value, counted) for name, value in values.items()}
     steps = []
     for number, (formula, claim) in enumerate(template.steps, start=1):
@@ -297,19 +311,22 @@ class _Number:
         return f"{self.value:,} {one if self.value == 1 else many}"
 
 
-def _draw_people(rng: random.Random) -> dict[str, str]:
+def _draw_people(rng: random.Random, num_nouns: int | None) -> dict[str, str]:
     girl = _between(rng, 0, 1) == 1
-    name = _choose(rng, wording.GIRLS if girl else wording.BOYS)
-    others = [other for other in (*wording.GIRLS, *wording.BOYS) if other != name]
+    girls, boys = wording.GIRLS[:num_nouns], wording.BOYS[:num_nouns]
+    name = _choose(rng, girls if girl else boys)
+    others = [other for other in (*girls, *boys) if other != name]
     she, her, him = ("she", "her", "her") if girl else ("he", "his", "him")
     people = {"name": name, "other": _choose(rng, others), "she": she, "her": her, "him": him}
     return people | {"She": she.capitalize(), "Her": her.capitalize()}
 
 
-def _draw_nouns(rng: random.Random) -> dict[str, tuple[str, str]]:
-    things = _choose(rng, wording.THINGS)
-    second = _choose(rng, [thing for thing in wording.THINGS if thing != things])
-    return {"things": things, "second": second, "holders": _choose(rng, wording.HOLDERS)}
+def _draw_nouns(rng: random.Random, num_nouns: int | None) -> dict[str, tuple[str, str]]:
+    all_things = wording.THINGS[:num_nouns]
+    things = _choose(rng, all_things)
+    second = _choose(rng, [thing for thing in all_things if thing != things])
+    holders = _choose(rng, wording.HOLDERS[:num_nouns])
+    return {"things": things, "second": second, "holders": holders}
 
 
 def _articles(nouns: dict[str, tuple[str, str]]) -> dict[str, str]:

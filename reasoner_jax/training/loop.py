@@ -399,10 +399,10 @@ def row_budget(stage: Stage, components: tuple[Component, ...], frontend: Fronte
 
 
 def _mesh(stage: Stage) -> Mesh | None:
-    """None on one device, where a mesh would only cost."""
-    if jax.device_count() == 1:
-        return None
+    """None for one device, where a mesh would only cost."""
     shape = stage.mesh
+    if jax.device_count() == 1 or set(dataclasses.astuple(shape)) == {1}:
+        return None
     mesh = make_mesh(shape.data, shape.fsdp, shape.tensor, shape.sequence)
     rows = mesh.shape["data"] * mesh.shape["fsdp"]
     parts = stage.train.batch_rows // stage.train.accumulate

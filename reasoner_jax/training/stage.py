@@ -203,7 +203,10 @@ class Train:
 
 @dataclasses.dataclass(frozen=True)
 class MeshShape:
-    """Devices along each axis, see `core.sharding.make_mesh`; -1 for the rest."""
+    """Devices along each axis, see `core.sharding.make_mesh`; -1 for the rest.
+
+    All 1 is the first device alone.
+    """
 
     data: int = 1
     fsdp: int = -1

@@ -107,7 +107,7 @@ def make_train_step(stage: Stage, omni: Omni, optimiser: optax.GradientTransform
 
         gradient = jax.grad(loss, has_aux=True)
         grads, metrics = _accumulated(gradient, before.trainable, batch, stage.train.accumulate)
-        norm = optax.global_norm(grads)
+        norm = optax.tree.norm(grads)
         finite = jnp.isfinite(metrics.loss) & jnp.isfinite(norm)
         updates, opt_state = optimiser.update(grads, before.opt_state, before.trainable)
         trainable = optax.apply_updates(before.trainable, updates)
