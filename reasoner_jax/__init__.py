@@ -24,6 +24,7 @@ _NAMES = {
     "deinterleave": "reasoner_jax.text.interleave",
     "answer": "reasoner_jax.generation.stream",
     "stream": "reasoner_jax.generation.stream",
+    "listen": "reasoner_jax.generation.listen",
     "score": "reasoner_jax.evaluation.scorer",
     "score_normalised": "reasoner_jax.evaluation.scorer",
 }

@@ -23,6 +23,7 @@ from reasoner_jax.generation.prompt import (
 )
 from reasoner_jax.generation.reply import Outcome
 from reasoner_jax.generation.sampling import Sampling, row_keys
+from reasoner_jax.models.attention import KVCache
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.text.schedule import Schedule
 
@@ -103,6 +104,18 @@ class BatchRun:
             self._place(self._prompts(padded, list(schedules), numbers, self.rows)),
             capacity=cache_size(padded.tokens.shape[1] + room + self.program.widths[-1]),
             reply_capacity=room,
+            vectors=self.vectors,
+        )
+
+    def begin(self, cache: KVCache, last_token: int, schedule: Schedule) -> Replies:
+        """Replies, all alike, to a prompt of which `cache` holds all but the last token."""
+        tokens = np.full((self.rows, 1), last_token, np.int32)
+        padded = PaddedQuestions(tokens, np.ones(self.rows, np.int32), None, None)
+        return blocks.begin_anew(
+            self.program,
+            cache,
+            self._place(self._prompts(padded, [schedule], [0], self.rows)),
+            reply_capacity=self.max_tokens,
             vectors=self.vectors,
         )
 

@@ -204,6 +204,13 @@ def begin(
     )
 
 
+begin_anew = functools.partial(
+    jax.jit,
+    static_argnames=("program", "reply_capacity", "vectors"),
+    donate_argnames="cache",
+)(begin)
+
+
 def _pending(
     program: Program,
     rows: RowSlots,

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reasoner_jax.core.axes import Float, Int
+from reasoner_jax.core.axes import Array, Float
 from reasoner_jax.core.records import Reply, Timings
 from reasoner_jax.generation import blocks
 from reasoner_jax.generation.batches import BatchRun
@@ -24,6 +24,7 @@ from reasoner_jax.generation.pacing import Pacing, Playback
 from reasoner_jax.generation.reply import Outcome, reply_of
 from reasoner_jax.generation.sampling import GREEDY, Draw, Sampling
 from reasoner_jax.generation.voice import Voice, voice_of
+from reasoner_jax.models.attention import KVCache
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.text.schedule import Schedule, Stream
 from reasoner_jax.text.tokenizer import StreamDecoder, Tokenizer
@@ -143,26 +144,32 @@ def stream_question(engine: Engine, question: Question, style: Style) -> Iterato
     """As `stream`, with an engine."""
     began = time.perf_counter()
     [encoded], [schedule] = engine.encode([question], style.schedule, style.max_tokens)
-    speaks = engine.omni.config.talker is not None if style.speaks is None else style.speaks
-    rows = engine.rows(1)
-    run = engine.batch_run([schedule], style.sampling, style.max_tokens, vectors=speaks, rows=rows)
+    run = _run_of(engine, schedule, style)
     with engine.omni.on_mesh():
         replies, heard = run.prefill([encoded], [schedule], [0], style.max_tokens)
-    voice = None
-    if speaks:
-        prompt = np.asarray(heard[0, : len(encoded.tokens)]) if _reads(engine.omni) else None
-        voice = voice_of(engine.omni, prompt, name=style.voice, draw=style.codes)
-    talk = _Talk(engine, run, schedule, style, replies, voice, began)
+    heard = heard[0, : len(encoded.tokens)] if _reads_prompt(engine.omni) else None
+    talk = Talk(engine, run, schedule, style, replies, heard, began)
     yield from talk.events()
     yield talk.done(question)
 
 
-def _reads(omni: Omni) -> bool:
+def _run_of(engine: Engine, schedule: Schedule, style: Style) -> BatchRun:
+    speaks = engine.omni.config.talker is not None if style.speaks is None else style.speaks
+    return engine.batch_run(
+        [schedule], style.sampling, style.max_tokens, vectors=speaks, rows=engine.rows(1)
+    )
+
+
+def _reads_prompt(omni: Omni) -> bool:
     return omni.config.talker is not None and omni.config.talker.reads_prompt
 
 
-class _Talk:
-    """One reply in the making; holds what changes."""
+class Talk:
+    """One reply in the making; holds what changes.
+
+    Attributes:
+        replies: where the thinker stands.
+    """
 
     def __init__(
         self,
@@ -171,11 +178,23 @@ class _Talk:
         schedule: Schedule,
         style: Style,
         replies: Replies,
-        voice: Voice | None,
+        heard: Float[Array, "L D"] | None,
         began: float,
     ) -> None:
+        """A reply before its first token.
+
+        Args:
+            engine, run, schedule, style: how it is made.
+            replies: one row.
+            heard: what a talker reads of the prompt, if it reads that.
+            began: end of the question, by `time.perf_counter`.
+        """
         self.engine, self.run, self.schedule, self.style = engine, run, schedule, style
-        self.replies, self.voice, self.began = replies, voice, began
+        self.replies, self.began = replies, began
+        self.voice: Voice | None = None
+        if run.vectors:
+            prompt = None if heard is None else np.asarray(heard)
+            self.voice = voice_of(engine.omni, prompt, name=style.voice, draw=style.codes)
         self.guide = run.guide()
         self.texts = _Texts(engine.encoder.tokenizer)
         self.tokens: list[int] = []
@@ -186,6 +205,24 @@ class _Talk:
         self.first_sound_s: float | None = None
         self.token_s = 0.0
         self.finished = False
+
+    @classmethod
+    def after(
+        cls,
+        engine: Engine,
+        schedule: Schedule,
+        style: Style,
+        cache: KVCache,
+        last_token: int,
+        heard: Float[np.ndarray, "L D"],
+        began: float,
+    ) -> "Talk":
+        """A reply to a prompt of which `cache` holds all but its last token."""
+        run = _run_of(engine, schedule, style)
+        with engine.omni.on_mesh():
+            replies = run.begin(cache, last_token, schedule)
+        kept = heard if _reads_prompt(engine.omni) else None
+        return cls(engine, run, schedule, style, replies, kept, began)
 
     def now(self) -> float:
         """Seconds since the end of the question."""
@@ -307,7 +344,7 @@ class _Texts:
         blank = StreamDecoder(tokenizer, skip_special=True)
         self.decoders = {Stream.RESPONSE: blank, Stream.REASONING: blank}
 
-    def pieces(self, tokens: Int[list, " N"], streams: list[int], now: float) -> Iterator[Event]:
+    def pieces(self, tokens: list[int], streams: list[int], now: float) -> Iterator[Event]:
         """An event for each run of one stream."""
         run: list[int] = []
         for index, (token, stream) in enumerate(zip(tokens, streams, strict=True)):
