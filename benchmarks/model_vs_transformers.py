@@ -29,7 +29,7 @@ import transformers
 
 from reasoner_jax.core import params as trees
 from reasoner_jax.models.attention import KVCache
-from reasoner_jax.models.config import Compute
+from reasoner_jax.models.config import Compute, ThinkerConfig
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.models.presets import preset
 from reasoner_jax.weights.load import load
@@ -37,9 +37,8 @@ from reasoner_jax.weights.load import load
 transformers.utils.logging.set_verbosity_error()
 
 
-def peer(name: str, dtype: str) -> transformers.PreTrainedModel:
+def peer(sizes: ThinkerConfig, dtype: str) -> transformers.PreTrainedModel:
     """The original thinker at our sizes, random weights, on the machine's best device."""
-    sizes = preset(name).thinker
     decoder, audio = sizes.decoder, sizes.audio
     text = dict(
         vocab_size=sizes.vocab_size,
@@ -206,7 +205,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=256, help="tokens a row of it")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    model = peer(args.preset, args.dtype)
+    model = peer(preset(args.preset).thinker, args.dtype)
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         omni = load(folder, compute=Compute(dtype=args.dtype, param_dtype=args.dtype))

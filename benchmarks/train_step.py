@@ -1,0 +1,205 @@
+"""Is a training step as fast as the original's?
+
+    OMP_WAIT_POLICY=passive python benchmarks/train_step.py
+
+The step is `training.step.make_train_step` of a stage, on the whole thinker; the peer is
+transformers with `torch.optim.AdamW`. Both start from the same random weights and take the same
+batches, in one process and in turns; the losses after the last step show that they do the same.
+Packed rows are given to the peer as a mask over all pairs of tokens, with restarted positions.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import machine
+import numpy as np
+import torch
+import transformers
+from model_vs_transformers import peer, torch_done
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from configs import stage4
+from reasoner_jax.core.records import Batch
+from reasoner_jax.models.config import Compute, ThinkerConfig
+from reasoner_jax.models.omni import Omni
+from reasoner_jax.models.presets import preset
+from reasoner_jax.text.schedule import Stream
+from reasoner_jax.training import state
+from reasoner_jax.training.optimizer import make_optimizer
+from reasoner_jax.training.stage import Stage
+from reasoner_jax.training.step import make_train_step
+from reasoner_jax.weights.load import load
+
+RATE = 1e-4
+Step = Callable[[], float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One row of the table; `layers` shortens the decoder, 0 for all of the preset's."""
+
+    preset: str
+    layers: int
+    rows: int
+    examples: int
+    tokens: int
+    chunks: int
+
+    @property
+    def sizes(self) -> ThinkerConfig:
+        sizes = preset(self.preset).thinker
+        layers = self.layers or sizes.decoder.num_layers
+        decoder = dataclasses.replace(sizes.decoder, num_layers=layers)
+        return dataclasses.replace(sizes, decoder=decoder)
+
+    @property
+    def words(self) -> str:
+        heard = f", {2 * self.chunks} s of audio" if self.chunks else ""
+        packed = f"{self.examples} examples of " if self.examples > 1 else ""
+        return (
+            f"{self.preset}, {self.sizes.decoder.num_layers} layers; {self.rows} rows of {packed}"
+            f"{self.tokens} tokens{heard}"
+        )
+
+
+CASES = (
+    Case("smol", 4, 4, 1, 256, 0),
+    Case("tiny", 0, 8, 1, 384, 4),
+    Case("tiny", 0, 1, 8, 256, 2),
+    Case("tiny", 0, 1, 2, 1024, 8),
+)
+
+
+def random_batch(case: Case) -> Batch:
+    """Audio first in each example, then text, all of whose tokens are targets."""
+    rng, sizes = np.random.default_rng(0), case.sizes
+    shape = (case.rows, case.examples * case.tokens)
+    positions = np.tile(np.arange(case.tokens), (case.rows, case.examples))
+    heard = case.chunks * sizes.audio.chunk_tokens
+    words = rng.integers(100, 900, shape)
+    tokens = np.where(positions < heard, sizes.audio_token_id, words)
+    loss_mask = (positions >= heard) & (positions < case.tokens - 1)
+    streams = np.where(positions % 10 < 2, Stream.RESPONSE, Stream.REASONING)
+    chunks = (case.rows, case.examples * case.chunks)
+    frames = sizes.audio.chunk_frames
+    mel = rng.normal(size=(*chunks, frames, sizes.audio.num_mel_bins))
+    return Batch(
+        tokens=tokens.astype(np.int32),
+        targets=np.roll(tokens, -1, axis=1).astype(np.int32),
+        loss_mask=loss_mask,
+        streams=streams.astype(np.int32),
+        positions=positions.astype(np.int32),
+        segment_ids=np.repeat(np.arange(1, case.examples + 1), case.tokens)[None]
+        .repeat(case.rows, axis=0)
+        .astype(np.int32),
+        example_rows=np.zeros((case.rows, case.examples), np.int32),
+        mel=mel.astype(np.float32) if case.chunks else None,
+        frames=np.full(chunks, frames, np.int32) if case.chunks else None,
+    )
+
+
+def our_step(case: Case, omni: Omni, batch: Batch) -> Step:
+    config = stage4.get_config("tiny")
+    config.trainable = ("thinker/.*",)
+    config.optimizer.update(peak_rate=RATE, warmup_steps=0, final_share=1.0)
+    config.optimizer.update(weight_decay=0.0, clip_norm=0.0, ema_decay=0.0)
+    stage = Stage.from_config(config.to_dict())
+    trainable, frozen = state.split(omni.params, stage.trainable)
+    optimizer = make_optimizer(stage.optimizer, stage.train.steps, trainable)
+    step = jax.jit(make_train_step(stage, omni, optimizer), donate_argnums=0)
+    now = [state.create(trainable, optimizer, averages=False)]
+    placed = jax.device_put(batch)
+
+    def call() -> float:
+        now[0], metrics = step(now[0], frozen, placed)
+        return float(metrics.loss)
+
+    return call
+
+
+def their_step(case: Case, model: transformers.PreTrainedModel, batch: Batch) -> Step:
+    thinker = model.thinker.train()
+    for name, parameter in thinker.named_parameters():
+        parameter.requires_grad_("visual" not in name)
+    trained = {id(p): p for p in thinker.parameters() if p.requires_grad}
+    adamw = torch.optim.AdamW(trained.values(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.0)
+    labels = torch.tensor(np.where(batch.loss_mask, batch.targets, -100)).long()
+    inputs = {
+        "input_ids": torch.tensor(batch.tokens).long(),
+        "position_ids": torch.tensor(batch.positions)[None].repeat(3, 1, 1).long(),
+        "use_cache": False,
+    }
+    if case.examples > 1:
+        same = batch.segment_ids[:, :, None] == batch.segment_ids[:, None]
+        inputs["attention_mask"] = torch.tensor(np.tril(same))[:, None]
+    if batch.mel is not None:
+        mel = batch.mel.reshape(case.rows * case.examples, -1, batch.mel.shape[-1])
+        inputs["input_features"] = torch.tensor(mel).transpose(1, 2)
+        inputs["feature_attention_mask"] = torch.ones(mel.shape[:2], dtype=torch.long)
+
+    def call() -> float:
+        adamw.zero_grad()
+        scores = thinker(**inputs).logits.float()
+        loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), labels.flatten())
+        loss.backward()
+        adamw.step()
+        return torch_done(loss.detach()).item()
+
+    return call
+
+
+def measure(case: Case, rounds: int) -> None:
+    """Prints one row of the table."""
+    model, batch = peer(case.sizes, "float32"), random_batch(case)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        omni = load(folder, compute=Compute())
+    steps = {"ours": our_step(case, omni, batch), "theirs": their_step(case, model, batch)}
+    wall: dict[str, list[float]] = {name: [] for name in steps}
+    work: dict[str, list[float]] = {name: [] for name in steps}
+    losses = {}
+    for number in range(rounds + 1):
+        for name, step in steps.items():
+            since, spent = time.perf_counter(), time.process_time()
+            losses[name] = step()
+            if number:  # the first compiles
+                wall[name].append(time.perf_counter() - since)
+                work[name].append(time.process_time() - spent)
+    cells = [case.words]
+    for times in (wall, work):
+        ratio = statistics.median(
+            theirs / ours for ours, theirs in zip(times["ours"], times["theirs"], strict=True)
+        )
+        cells += [f"{min(times['ours']):.3f}", f"{min(times['theirs']):.3f}", f"{ratio:.2f}"]
+    cells.append(f"{losses['ours']:.4f} / {losses['theirs']:.4f}")
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cases", type=int, nargs="+", default=list(range(len(CASES))))
+    args = parser.parse_args()
+    print(
+        f"{machine.describe()}, torch {torch.__version__}, transformers {transformers.__version__}"
+        f"\n\nMedian of {args.rounds} ratios, the fastest step in seconds, float32.\n"
+    )
+    print(
+        "| | ours, s | transformers, s | theirs / ours | ours, processor s | transformers, "
+        "processor s | theirs / ours | loss after the last step |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for number in args.cases:
+        measure(CASES[number], args.rounds)
+
+
+if __name__ == "__main__":
+    main()
