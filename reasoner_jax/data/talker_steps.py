@@ -1,15 +1,22 @@
 """What a talker reads and says at each of its steps, while it learns; knows no sound, no batch."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from reasoner_jax.core.axes import Int
-from reasoner_jax.core.text_feed import TEXT_START
+from reasoner_jax.core.text_feed import TEXT_START, TextFeed
+from reasoner_jax.data.dataset import SpokenDataset
 from reasoner_jax.models.config import TalkerConfig
+from reasoner_jax.text.tokenizer import Tokenizer
 
 NO_CODE = -1
+
+LEAD_CODES = 4.0
+"""Of 40 ms: how far text is ahead of speech, to know what sound the next word begins with."""
+
+_MAX_RESPONSES = 2000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,3 +78,38 @@ def lay_out(
         inputs = np.concatenate([silent, [config.codec_pad_token_id], inputs])
         targets = np.concatenate([silent, [NO_CODE], targets])
     return TalkerSteps(*(each.astype(np.int32) for each in (targets, inputs, sources)))
+
+
+def fit_feed(
+    datasets: Iterable[SpokenDataset],
+    tokenizer: Tokenizer,
+    num_codes: Callable[[int], int],
+    *,
+    lead_codes: float = LEAD_CODES,
+) -> TextFeed:
+    """The pace at which the responses of data sets are spoken; reads no sound, only its lengths.
+
+    Args:
+        datasets: with spoken responses, of one voice.
+        tokenizer: of the network.
+        num_codes: of so many samples, see `CodecEncoder.num_codes`.
+        lead_codes: see `TextFeed`.
+
+    Raises:
+        ValueError: no response is spoken.
+    """
+    responses, lengths, codes = [], [], []
+    for dataset in datasets:
+        for index in range(min(len(dataset), _MAX_RESPONSES - len(responses))):
+            outline = dataset.outline(index)
+            if outline.num_response_samples:
+                tokens = tokenizer.encode(outline.response, parse_special=False)
+                responses.append(np.array(tokens, np.int32))
+                lengths.append(tokenizer.num_bytes(tokens))
+                codes.append(num_codes(outline.num_response_samples))
+    if not responses:
+        raise ValueError(
+            "no response of the data sets is spoken, so their pace is unknown; make a data set "
+            "with --config.speak.response.enabled=True"
+        )
+    return TextFeed.fit(responses, lengths, codes, lead_codes=lead_codes)

@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 
 from reasoner_jax.codecs.mel_vq import MelVQ
 from reasoner_jax.data.dataset import SpokenDataset
+from reasoner_jax.data.talker_steps import fit_feed
 from reasoner_jax.data.transforms import Frontend
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.models.presets import preset
@@ -55,6 +56,8 @@ def build(
     if stage.codec:
         files = fit_codec(datasets, directory / "codec") if stage.codec == FIT else stage.codec
         manifest = dataclasses.replace(manifest, codec_files=Path(files))
+    if stage.codec == FIT:
+        omni = paced(omni, datasets, MelVQ.load(manifest.codec_files))
     return dataclasses.replace(omni, reply_format=stage.reply.format, origin=manifest)
 
 
@@ -81,6 +84,24 @@ def frontend_of(omni: Omni) -> Frontend:
         speech_encoder=codec,
         talker=talker,
     )
+
+
+def paced(omni: Omni, datasets: Iterable[SpokenDataset], codec: MelVQ) -> Omni:
+    """The network with a talker that reads the response alone, at the pace of the codec's voice.
+
+    A talker that has a pace already keeps it: what it has learned goes by it.
+
+    Raises:
+        ValueError: no tokenizer or talker, or no response that is spoken.
+    """
+    talker = omni.talker.config
+    if talker.text_feed is not None:
+        return omni
+    if omni.tokenizer is None:
+        raise ValueError("the network has no tokenizer; its checkpoint needs tokenizer.json")
+    feed = fit_feed(datasets, omni.tokenizer, codec.num_codes)
+    talker = dataclasses.replace(talker, text_feed=feed, reads_prompt=False)
+    return dataclasses.replace(omni, config=dataclasses.replace(omni.config, talker=talker))
 
 
 def fit_codec(datasets: Iterable[SpokenDataset], directory: Path) -> Path:

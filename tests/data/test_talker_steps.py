@@ -9,11 +9,11 @@ from reasoner_jax.core.text_feed import TEXT_END, TEXT_PAD, TEXT_START, TextFeed
 from reasoner_jax.data.batch import Renderer
 from reasoner_jax.data.dataset import Outline, SpokenDataset
 from reasoner_jax.data.plan import Component, Placed, Planner, RowBudget
-from reasoner_jax.data.talker_steps import NO_CODE, lay_out, num_steps
+from reasoner_jax.data.talker_steps import NO_CODE, fit_feed, lay_out, num_steps
 from reasoner_jax.data.transforms import complete, draft
 from reasoner_jax.models.presets import TINY
 from reasoner_jax.text.schedule import Stream
-from tests.data.problems import FRONTEND, READ, TOKENIZER, spoken_problem, write_dataset
+from tests.data.problems import FRONTEND, READ, TOKENIZER, spoken_problem, waveform, write_dataset
 
 START, END, PAD = 1024, 1025, 1026
 OWN = dataclasses.replace(TINY.talker, reads_prompt=False, text_feed=TextFeed(1, 1, 2))
@@ -83,3 +83,22 @@ def test_in_a_packed_row_sources_point_at_their_own_example(tmp_path):
     rest = row_arrays["code_segment_ids"] == 0
     assert (row_arrays["codes"][rest] == NO_CODE).all()
     assert isinstance(placed[0], Placed)
+
+
+def test_a_pace_is_fitted_to_the_lengths_of_spoken_responses(tmp_path):
+    problems = [
+        spoken_problem(n, 0, response=f"Well, {'two ' * n}it.", response_waveform=waveform(160 * n))
+        for n in range(2, 40)
+    ]
+    dataset = SpokenDataset(write_dataset(tmp_path, problems))
+    feed = fit_feed([dataset], TOKENIZER, lambda num_samples: num_samples // 16, lead_codes=2)
+    tokens = TOKENIZER.encode(problems[3].response)
+    paces = feed.codes_of(tokens, TOKENIZER.num_bytes(tokens))
+    assert feed.lead_codes == 2
+    np.testing.assert_allclose(paces.sum(), 50, atol=2)
+
+
+def test_a_pace_cannot_be_fitted_where_nobody_speaks(tmp_path):
+    dataset = SpokenDataset(write_dataset(tmp_path, [spoken_problem(1)]))
+    with pytest.raises(ValueError, match="no response of the data sets is spoken"):
+        fit_feed([dataset], TOKENIZER, lambda num_samples: num_samples)
