@@ -77,8 +77,10 @@ class TextFeed:
                 f"{len(num_codes)}; expected as many of each, one or more"
             )
         totals = np.array([[len(own), sum(own)] for own in num_bytes], np.float64)
-        (per_token, per_byte), *_ = np.linalg.lstsq(totals, np.array(num_codes), rcond=None)
-        feed = cls(max(float(per_token), 0.0), max(float(per_byte), 0.0), lead_codes)
+        per_token, per_byte = np.linalg.lstsq(totals, np.array(num_codes), rcond=None)[0]
+        if min(per_token, per_byte) < 0:  # one of them explains all
+            per_token, per_byte = 0.0, np.sum(num_codes) / totals[:, 1].sum()
+        feed = cls(float(per_token), float(per_byte), lead_codes)
         known, column = np.unique(np.concatenate(responses), return_inverse=True)
         row = np.repeat(np.arange(len(responses)), [len(own) for own in responses])
         counts = np.zeros((len(responses), len(known)))
