@@ -80,6 +80,19 @@ def lay_out(
     return TalkerSteps(*(each.astype(np.int32) for each in (targets, inputs, sources)))
 
 
+def with_noise(
+    inputs: Int[np.ndarray, " K"], share: float, seed: int, config: TalkerConfig
+) -> Int[np.ndarray, " K"]:
+    """The codes fed, some of them replaced by random ones; special ones stay."""
+    rng = np.random.default_rng(seed)
+    num_codes = min(
+        config.codec_start_token_id, config.codec_end_token_id, config.codec_pad_token_id
+    )
+    is_sound = (inputs >= 0) & (inputs < num_codes)
+    replaced = is_sound & (rng.random(inputs.shape) < share)
+    return np.where(replaced, rng.integers(num_codes, size=inputs.shape), inputs).astype(np.int32)
+
+
 def fit_feed(
     datasets: Iterable[SpokenDataset],
     tokenizer: Tokenizer,

@@ -14,7 +14,7 @@ from reasoner_jax.audio.log_mel import log_mel, num_audio_tokens, num_mel_frames
 from reasoner_jax.core.axes import Float, Int
 from reasoner_jax.core.records import Example, Span
 from reasoner_jax.data.dataset import Outline
-from reasoner_jax.data.talker_steps import lay_out, num_steps
+from reasoner_jax.data.talker_steps import lay_out, num_steps, with_noise
 from reasoner_jax.models.config import TalkerConfig
 from reasoner_jax.text.chat import (
     SPEECH_SYSTEM_PROMPT,
@@ -50,6 +50,10 @@ class Task:
         instruction: text after the question.
         system: the system turn.
         codes: whether the speech codes of the response are targets too.
+        code_shift_samples: the sound of a response begins up to so much later, drawn anew in every
+            epoch; a code of our codec is 640 long. The same speech thus gives other codes.
+        code_noise: share of the codes fed that are drawn at random, so that the talker learns to
+            go on from its own mistakes.
         allow_wait: whether a response that is too short for its reasoning may be held back by
             silent <|wait|> tokens; otherwise such an example fits no schedule.
         spell: whether a CTC head learns the question's words from its audio.
@@ -62,6 +66,8 @@ class Task:
     instruction: str = ""
     system: str = SPEECH_SYSTEM_PROMPT
     codes: bool = False
+    code_shift_samples: int = 640
+    code_noise: float = 0.1
     allow_wait: bool = False
     spell: bool = False
 
@@ -81,6 +87,11 @@ class Task:
             raise ValueError(
                 f"task.weights is {self.weights}, expected a positive number for each of "
                 f"{len(self.schedules)} schedules, or none"
+            )
+        if self.code_shift_samples < 0 or not 0 <= self.code_noise < 1:
+            raise ValueError(
+                f"task.code_shift_samples is {self.code_shift_samples}, expected 0 or more; "
+                f"task.code_noise is {self.code_noise}, expected a share from 0 to below 1"
             )
 
 
@@ -142,11 +153,16 @@ class Draft:
         example: without mel and codes.
         num_frames: of its mel; 0 for a written question.
         num_codes: steps of the talker, see `data.talker_steps`; 0 unless the task wants codes.
+        code_shift_samples: how much later the response begins.
+        code_noise, code_seed: share of the codes to be replaced, and the seed of which and by what.
     """
 
     example: Example
     num_frames: int = 0
     num_codes: int = 0
+    code_shift_samples: int = 0
+    code_noise: float = 0.0
+    code_seed: int = 0
 
     @property
     def num_inputs(self) -> int:
@@ -207,7 +223,15 @@ def draft(
         spans=tuple(spans),
         transcript=_words(outline, frontend) if task.spell else None,
     )
-    return Draft(example, num_frames, num_codes)
+    drafted = Draft(example, num_frames, num_codes)
+    if not task.codes:
+        return drafted
+    return dataclasses.replace(
+        drafted,
+        code_shift_samples=int(rng.integers(task.code_shift_samples + 1)),
+        code_noise=task.code_noise,
+        code_seed=int(rng.integers(1 << 31)),
+    )
 
 
 def complete(
@@ -239,10 +263,10 @@ def complete(
     if drafted.num_codes:
         encoder = frontend.speech_encoder
         if encoder is not None and response_waveform is not None:
-            response_codes = encoder.encode(response_waveform)
+            response_codes = encoder.encode(_later(response_waveform, drafted.code_shift_samples))
         if response_codes is None:
             raise ValueError(f"{name}: the draft speaks a response of which there are no codes")
-        spoken = _talker_steps(drafted.example, frontend, response_codes)
+        spoken = _talker_steps(drafted, frontend, response_codes)
         _check_length(name, "steps of the talker", drafted.num_codes, len(spoken["codes"]))
     return dataclasses.replace(drafted.example, mel=mel, **spoken)
 
@@ -256,10 +280,16 @@ def _talker_of(frontend: Frontend) -> TalkerConfig:
     return frontend.talker
 
 
+def _later(waveform: Float[np.ndarray, " S"], shift_samples: int) -> Float[np.ndarray, " S"]:
+    """The same length, after some silence; as much is lost of the silence at the end."""
+    return np.concatenate([np.zeros(shift_samples, waveform.dtype), waveform])[: len(waveform)]
+
+
 def _talker_steps(
-    example: Example, frontend: Frontend, codes: Int[np.ndarray, " K"]
+    drafted: Draft, frontend: Frontend, codes: Int[np.ndarray, " K"]
 ) -> dict[str, Int[np.ndarray, " K"]]:
     """The fields of an example that speaks."""
+    example = drafted.example
     end = frontend.control_ids.end_of_response
     is_said = (example.streams == Stream.RESPONSE) & (example.tokens != end)
     response = np.flatnonzero(is_said)
@@ -267,7 +297,8 @@ def _talker_steps(
     talker, tokens = _talker_of(frontend), example.tokens[response]
     paces = talker.pace.codes_of(tokens, frontend.tokenizer.num_bytes(tokens))
     steps = lay_out(codes, response, paces, prompt.stop, talker)
-    return {"codes": steps.targets, "code_inputs": steps.inputs, "code_sources": steps.sources}
+    inputs = with_noise(steps.inputs, drafted.code_noise, drafted.code_seed, talker)
+    return {"codes": steps.targets, "code_inputs": inputs, "code_sources": steps.sources}
 
 
 def _words(outline: Outline, frontend: Frontend) -> Int[np.ndarray, " W"]:

@@ -291,7 +291,7 @@ def test_codes_lie_behind_one_another_with_their_segments(tmp_path):
         tmp_path,
         [spoken_problem(n, 0, response_codes=np.arange(n + 1) + 10 * n) for n in range(4)],
     )
-    task = dataclasses.replace(READ, codes=True)
+    task = dataclasses.replace(READ, codes=True, code_shift_samples=0, code_noise=0.0)
     row = RowBudget(tokens=1000, codes=16)
     config = LoaderConfig(row=row, batch_rows=1, num_epochs=1, shuffle=False)
     (batch,) = loader(SpokenDataset(directory), config, task)

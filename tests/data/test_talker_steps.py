@@ -9,7 +9,7 @@ from reasoner_jax.core.text_feed import TEXT_END, TEXT_PAD, TEXT_START, TextFeed
 from reasoner_jax.data.batch import Renderer
 from reasoner_jax.data.dataset import Outline, SpokenDataset
 from reasoner_jax.data.plan import Component, Placed, Planner, RowBudget
-from reasoner_jax.data.talker_steps import NO_CODE, fit_feed, lay_out, num_steps
+from reasoner_jax.data.talker_steps import NO_CODE, fit_feed, lay_out, num_steps, with_noise
 from reasoner_jax.data.transforms import complete, draft
 from reasoner_jax.models.presets import TINY
 from reasoner_jax.text.schedule import Stream
@@ -18,7 +18,7 @@ from tests.data.problems import FRONTEND, READ, TOKENIZER, spoken_problem, wavef
 START, END, PAD = 1024, 1025, 1026
 OWN = dataclasses.replace(TINY.talker, reads_prompt=False, text_feed=TextFeed(1, 1, 2))
 QWENS = dataclasses.replace(TINY.talker, reads_prompt=True, text_feed=None)
-SPEAK = dataclasses.replace(READ, codes=True)
+SPEAK = dataclasses.replace(READ, codes=True, code_shift_samples=0, code_noise=0.0)
 CODES = np.arange(100) % 7
 
 
@@ -104,3 +104,47 @@ def test_a_pace_cannot_be_fitted_where_nobody_speaks(tmp_path):
     dataset = SpokenDataset(write_dataset(tmp_path, [spoken_problem(1)]))
     with pytest.raises(ValueError, match="no response of the data sets is spoken"):
         fit_feed([dataset], TOKENIZER, lambda num_samples: num_samples)
+
+
+class First:
+    """A code for each 100 samples: the first of them, as a whole number."""
+
+    def num_codes(self, num_samples):
+        return num_samples // 100
+
+    def encode(self, waveform):
+        return (waveform[::100] * 500).astype(np.int32)
+
+
+def test_a_response_begins_a_little_later_each_time_it_is_seen():
+    frontend = dataclasses.replace(FRONTEND, talker=OWN, speech_encoder=First())
+    task = dataclasses.replace(SPEAK, code_shift_samples=300)
+    ramp = np.arange(1, 8001, dtype=np.float32) / 8000
+    outline = Outline.of(spoken_problem(4, response_waveform=ramp))
+    seen = set()
+    for seed in range(20):
+        drafted = draft(outline, task, frontend, np.random.default_rng(seed))
+        shift = drafted.code_shift_samples
+        codes = complete(drafted, frontend, response_waveform=ramp).codes[:-1]
+        silent = -(-shift // 100)
+        assert len(codes) == 80 and not codes[:silent].any()
+        later = np.arange(silent, 80) * 100 - shift
+        np.testing.assert_allclose(codes[silent:], ramp[later] * 500, atol=1)
+        seen.add(shift)
+    assert len(seen) > 10 and max(seen) <= 300
+
+
+def test_noise_replaces_codes_that_are_fed_and_no_targets():
+    inputs = np.array([START, *[5] * 1000, PAD, NO_CODE])
+    noisy = with_noise(inputs, 0.2, 3, OWN)
+    assert 150 < (noisy != inputs).sum() < 250
+    assert noisy[[0, -2, -1]].tolist() == [START, PAD, NO_CODE]
+    assert noisy.max() <= PAD and noisy[1:-2].min() >= 0 and noisy[1:-2].max() < START
+    np.testing.assert_array_equal(noisy, with_noise(inputs, 0.2, 3, OWN))
+    np.testing.assert_array_equal(inputs, with_noise(inputs, 0.0, 3, OWN))
+
+
+@pytest.mark.parametrize("fields", [{"code_shift_samples": -1}, {"code_noise": 1.0}])
+def test_noise_that_makes_no_sense_is_refused(fields):
+    with pytest.raises(ValueError, match=f"task.{next(iter(fields))} is"):
+        dataclasses.replace(SPEAK, **fields)

@@ -134,7 +134,11 @@ def test_a_schedule_that_does_not_fit_is_never_drawn():
         (HEAR, {"num_samples": 320}, "question not spoken"),
         (HEAR, {"reasoning": "on and on " * 200}, "reasoning outlasts the response"),
         (HEAR, {"response": ""}, "nothing to say"),
-        (dataclasses.replace(HEAR, codes=True), {}, "response without speech codes"),
+        (
+            dataclasses.replace(HEAR, codes=True, code_shift_samples=0, code_noise=0.0),
+            {},
+            "response without speech codes",
+        ),
     ],
 )
 def test_what_gives_no_example_is_dropped_with_a_reason(task, changes, reason):
@@ -178,7 +182,7 @@ class Doubler:
 
 def test_codes_come_from_the_encoder_and_end_with_the_end_code():
     frontend = dataclasses.replace(FRONTEND, speech_encoder=Doubler())
-    task = dataclasses.replace(HEAR, codes=True)
+    task = dataclasses.replace(HEAR, codes=True, code_shift_samples=0, code_noise=0.0)
     spoken = waveform(9000, 1)
     drafted = make(task, frontend=frontend, response_waveform=spoken)
     assert drafted.num_codes == 3
@@ -188,7 +192,7 @@ def test_codes_come_from_the_encoder_and_end_with_the_end_code():
 
 
 def test_stored_codes_serve_where_there_is_no_encoder():
-    task = dataclasses.replace(READ, codes=True)
+    task = dataclasses.replace(READ, codes=True, code_shift_samples=0, code_noise=0.0)
     drafted = make(task, response_codes=np.array([3, 1, 4]))
     example = complete(drafted, FRONTEND, response_codes=np.array([3, 1, 4]))
     assert drafted.num_codes == 4
