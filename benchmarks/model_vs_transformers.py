@@ -62,6 +62,7 @@ def peer(sizes: ThinkerConfig, dtype: str) -> transformers.PreTrainedModel:
         encoder_attention_heads=audio.num_heads,
         encoder_ffn_dim=audio.mlp_width,
         output_dim=audio.output_width,
+        n_window=audio.chunk_frames // 2,
     )
     config = transformers.Qwen2_5OmniConfig(
         thinker_config=dict(

@@ -62,7 +62,8 @@ class Case:
 
     @property
     def words(self) -> str:
-        heard = f", {2 * self.chunks} s of audio" if self.chunks else ""
+        seconds = self.chunks * self.sizes.audio.chunk_frames // 100
+        heard = f", {seconds} s of audio in each" if seconds else ""
         packed = f"{self.examples} examples of " if self.examples > 1 else ""
         return (
             f"{self.preset}, {self.sizes.decoder.num_layers} layers; {self.rows} rows of {packed}"
@@ -72,9 +73,9 @@ class Case:
 
 CASES = (
     Case("smol", 4, 4, 1, 256, 0),
-    Case("tiny", 0, 8, 1, 384, 4),
-    Case("tiny", 0, 1, 8, 256, 2),
-    Case("tiny", 0, 1, 2, 1024, 8),
+    Case("tiny", 0, 8, 1, 384, 2),
+    Case("tiny", 0, 1, 8, 256, 1),
+    Case("tiny", 0, 1, 2, 1024, 4),
 )
 
 
