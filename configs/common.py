@@ -59,6 +59,7 @@ def get_config(preset: str) -> ConfigDict:
                 "warmup_steps": 500,
                 "weight_decay": 0.1,
                 "clip_norm": 1.0,
+                "final_share": 0.1,
                 "ema_decay": 0.0,
                 "factors": (),
             },
@@ -76,7 +77,15 @@ def get_config(preset: str) -> ConfigDict:
                 "window": 1024,
             },
             "mesh": {"data": 1, "fsdp": -1, "tensor": 1, "sequence": 1},
-            "evaluate": {"every": 500, "data": "", "split": "held_out", "num_answers": 0},
+            "evaluate": {
+                "every": 500,
+                "data": "",
+                "split": "held_out",
+                "num_batches": 4,
+                "num_answers": 0,
+                "best": "held_out/loss",
+                "better": "min",
+            },
             "keep": {"every": 1000, "last": 2},
             "log_every": 10,
         }
@@ -95,7 +104,7 @@ def _for_tiny(config: ConfigDict) -> None:
     config.model.update(dtype="float32", remat="none")
     config.reply.system = ""
     config.optimizer.update(peak_rate=3e-3, warmup_steps=30, weight_decay=0.05)
-    config.train.update(batch_rows=16, tokens=384, num_workers=0)
+    config.train.update(batch_rows=8, tokens=384, num_workers=0)
     config.mesh.update(data=-1, fsdp=1)
     config.evaluate.update(every=0)
     config.keep.update(every=10_000, last=1)

@@ -83,7 +83,7 @@ def _quickstart_problems(name: str) -> dict:
         "num_problems": sizes[suffix],
         "seed": list(sizes).index(suffix),
         # Taken in turn, so a name's share is how often it stands here.
-        "kinds": digits * (4 if suffix == "_held_out" else 8) + long + words,
+        "kinds": digits * (4 if suffix == "_held_out" else 12) + long + words,
         "long": (100, 999),
         "num_nouns": 8,
         "split": "held_out" if suffix == "_held_out" else "train",

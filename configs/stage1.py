@@ -34,8 +34,7 @@ def _alignment(config: ConfigDict) -> ConfigDict:
         config.trainable = (common.ENCODER, common.ADAPTER, common.SPELLER)
         config.lessons.spoken.update(spell=True)
         config.losses.update(response=0.0, reasoning=0.0, ctc=1.0)
-        config.optimizer.peak_rate = 2e-3
-        config.train.steps = 600
+        config.train.update(steps=900, batch_rows=4)
     else:
         config.init_from = "Qwen/Qwen2.5-Omni-3B".replace("3B", config.model.preset.upper())
     return config
@@ -51,6 +50,14 @@ def _tokens(config: ConfigDict) -> ConfigDict:
     config.train.steps = 2_000
     if common.is_from_nothing(config):
         config.trainable = (common.ADAPTER, common.EMBEDDINGS, common.TIED_THINKER)
-        config.optimizer.peak_rate = 2e-3
-        config.train.steps = 60
+        # To repeat what was heard is to find words among blanks, which every later stage needs.
+        config.lessons.written = common.lesson(
+            config,
+            "written",
+            prompt="heard",
+            target="transcript",
+            instruction="Write down what is said.",
+            weight=4.0,
+        )
+        config.train.steps = 150
     return config

@@ -11,9 +11,13 @@ from configs import common
 
 
 def get_config(argument: str = "3b") -> ConfigDict:
-    """The stage at a preset's scale; the option "encoder" trains the audio encoder too."""
+    """The stage at a preset's scale; the option "encoder" trains the audio encoder too.
+
+    The preset tiny always does.
+    """
     preset, options = common.parse(argument, ("encoder",))
     config = common.get_config(preset)
+    trains_encoder = "encoder" in options or common.is_from_nothing(config)
     config.name = "stage4"
     config.init_from = "runs/stage3/best"
     config.trainable = (common.ADAPTER, common.THINKER)
@@ -23,13 +27,14 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.reply.modes = ("in_speaking", "before_speaking", "direct")
         # Some reading keeps what was learned by reading.
         config.lessons.written = common.lesson(config, "written", prompt="heard", weight=0.5)
-        config.optimizer.peak_rate = 1e-3
-        config.train.steps = 500
-        if "encoder" in options:
-            config.lessons.spoken.update(spell=True)
-            config.losses.ctc = 0.3
-    if "encoder" in options:
+        # The encoder has not learned to hear yet: it goes on, and so does spelling.
+        config.trainable += (common.SPELLER,)
+        config.lessons.spoken.update(spell=True)
+        config.losses.ctc = 0.3
+        config.optimizer.peak_rate = 1.5e-3
+        config.train.update(steps=700, batch_rows=4)
+        config.evaluate.data = config.get_ref("data") + "/held_out"
+        config.evaluate.update(num_answers=96, num_batches=2, best="answers/right", better="max")
+    if trains_encoder:
         config.trainable += (common.ENCODER,)
-        if common.is_from_nothing(config):
-            config.trainable += (common.SPELLER,)
     return config

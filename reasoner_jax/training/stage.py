@@ -223,7 +223,9 @@ class Evaluate:
         data, split: of the problems; no evaluation without `data`.
         num_batches: for the loss.
         num_answers: problems answered by real decoding; 0 for none.
-        best: which figure says what the best checkpoint is, and whether "max" or "min" of it.
+        best: the figure that says which checkpoint is the best: "held_out/loss", or
+            "answers/right" with answers.
+        better: "max" or "min" of it.
     """
 
     every: int = 0
@@ -231,7 +233,7 @@ class Evaluate:
     split: str = "held_out"
     num_batches: int = 4
     num_answers: int = 0
-    best: str = "loss"
+    best: str = "held_out/loss"
     better: str = "min"
 
 
