@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 from tqdm import tqdm
 
@@ -52,6 +52,7 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", 0, "Of this one.", 0)
 
 def main(_: list[str]) -> None:
     """Evaluates; the first process writes the report and prints it."""
+    logging.set_verbosity(logging.WARNING)
     try:
         _evaluate(_CONFIG.value.to_dict())
     except (ValueError, OSError, ImportError, EndpointError) as error:

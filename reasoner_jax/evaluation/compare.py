@@ -7,9 +7,12 @@ from typing import Any
 from reasoner_jax.core.records import SpokenQuestion
 from reasoner_jax.evaluation.condition import MODES, Answers, Condition, shuffled, spoken
 from reasoner_jax.evaluation.judge import Judge, judge_number
+from reasoner_jax.evaluation.latency import Streaming
+from reasoner_jax.evaluation.replicas import can_speak
 from reasoner_jax.evaluation.reply_log import ReplyLog
 from reasoner_jax.evaluation.report import Report, summarise
 from reasoner_jax.evaluation.run import Progress, Workers, answer_items
+from reasoner_jax.generation.engine import MAX_TOKENS, Engine
 from reasoner_jax.synthesis.recognise import Recognizer
 from reasoner_jax.text.schedule import Mode, Schedule
 
@@ -62,6 +65,44 @@ def evaluate_modes(
     workers = Workers({mode: [found] for mode, found in engines.items()}, batch_size, recognizer)
     replies = answer_items(conditions, items, judge, workers, log, progress)
     return summarise(title, replies, {c.name: c.description for c in conditions}, facts)
+
+
+def evaluate_aloud(
+    engine: Engine,
+    items: Sequence[SpokenQuestion],
+    recognizer: Recognizer,
+    *,
+    schedule: Schedule | None = None,
+    judge: Judge = judge_number,
+    max_tokens: int = MAX_TOKENS,
+    log: ReplyLog | None = None,
+    progress: Progress = lambda reply: None,
+) -> Report:
+    """How often the right number is heard in the spoken replies, questions asked one at a time.
+
+    Args:
+        engine: of a network with a talker and a codec.
+        items: spoken questions.
+        recognizer: listens.
+        schedule: of the replies; None for the checkpoint's own.
+        judge, log, progress: as in `evaluate_modes`.
+        max_tokens: bound on a reply.
+
+    Returns:
+        A report with the one condition "aloud": `micro.heard` beside `micro.normalised`, which
+        judges the text of the same replies, and the waits of a single user.
+
+    Raises:
+        ValueError: no items, or a network that cannot speak.
+    """
+    if not can_speak(engine.omni):
+        raise ValueError(
+            "this network cannot speak: it lacks a talker or the talker's codec; train stage 5"
+        )
+    aloud = spoken("aloud", schedule, description="spoken replies", max_tokens=max_tokens)
+    workers = Workers({"": [Streaming(engine, speaks=True)]}, 1, recognizer)
+    replies = answer_items([aloud], items, judge, workers, log, progress)
+    return summarise("Spoken replies", replies, {aloud.name: aloud.description})
 
 
 def mode_conditions(

@@ -7,6 +7,7 @@ from reasoner_jax.core.records import Reply, SpokenQuestion
 from reasoner_jax.evaluation.condition import Answers, Condition, question_of_item
 from reasoner_jax.evaluation.judge import Judge
 from reasoner_jax.evaluation.judged_reply import JudgedReply, judge_reply
+from reasoner_jax.evaluation.replicas import can_speak
 from reasoner_jax.evaluation.reply_log import ReplyLog
 from reasoner_jax.evaluation.spoken_answer import hear_reply
 from reasoner_jax.generation.engine import MAX_TOKENS, Engine, Question
@@ -22,12 +23,12 @@ class Streaming:
 
     Attributes:
         engine: on one device.
-        speaks: whether there is sound; None where the network can.
+        speaks: whether there is sound.
         pacing: chooses each block's thoughts; None for the schedule's ratio.
     """
 
     engine: Engine
-    speaks: bool | None = None
+    speaks: bool
     pacing: Pacing | None = None
 
     @property
@@ -75,7 +76,7 @@ def adaptive(
     def ask(engine: Answers, items: Sequence[SpokenQuestion]) -> list[Reply]:
         own = engine.engine if isinstance(engine, Streaming) else engine
         assert isinstance(own, Engine)
-        streaming = Streaming(own, pacing=pacing or Pacing())
+        streaming = Streaming(own, can_speak(own.omni), pacing or Pacing())
         questions = [question_of_item(item, with_instruction) for item in items]
         return streaming.generate(questions, schedule, max_tokens=max_tokens)
 

@@ -81,6 +81,14 @@ def taught(omni: Omni) -> ReplyFormat:
     return ReplyFormat(schedule=Schedule(mode="direct", control_tokens=False))
 
 
+def can_speak(omni: Omni) -> bool:
+    """Whether there is a talker and a codec for it; a talker before its stage has none."""
+    has_codec = omni.config.token2wav is not None or (
+        omni.origin is not None and omni.origin.codec_files is not None
+    )
+    return omni.config.talker is not None and has_codec
+
+
 def fingerprint(omni: Omni) -> str:
     """Tells one training of a network from another: of its sizes and some numbers of every array.
 

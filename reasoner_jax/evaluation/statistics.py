@@ -68,7 +68,8 @@ class Macro:
 
     Attributes:
         share: in [0, 1]; NaN of no group.
-        interval: 95 %, by the normal approximation on Agresti and Coull's adjusted counts.
+        interval: 95 %, from those of the groups by squaring and adding their arms (Zou and Donner,
+            Construction of confidence limits about effect measures, 2008).
         num_groups: groups with an item.
     """
 
@@ -82,12 +83,10 @@ def macro(proportions: Iterable[Proportion]) -> Macro:
     groups = [group for group in proportions if group.total]
     if not groups:
         return Macro(math.nan, (math.nan, math.nan), 0)
-    adjusted = [((g.count + 2) / (g.total + 4), g.total + 4) for g in groups]
-    centre = sum(share for share, _ in adjusted) / len(groups)
-    variance = sum(share * (1 - share) / total for share, total in adjusted) / len(groups) ** 2
-    half = _Z * math.sqrt(variance)
     mean = sum(group.share for group in groups) / len(groups)
-    return Macro(mean, (max(0.0, centre - half), min(1.0, centre + half)), len(groups))
+    below = math.hypot(*(group.share - group.interval[0] for group in groups)) / len(groups)
+    above = math.hypot(*(group.interval[1] - group.share for group in groups)) / len(groups)
+    return Macro(mean, (mean - below, mean + above), len(groups))
 
 
 def sign_test(left: Sequence[bool], right: Sequence[bool]) -> float:

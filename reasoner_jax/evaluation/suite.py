@@ -17,6 +17,7 @@ from reasoner_jax.evaluation.gather import gather
 from reasoner_jax.evaluation.judge import Judge
 from reasoner_jax.evaluation.judged_reply import JudgedReply, with_clock
 from reasoner_jax.evaluation.latency import Streaming, adaptive, time_alone
+from reasoner_jax.evaluation.replicas import can_speak
 from reasoner_jax.evaluation.reply_log import ReplyLog
 from reasoner_jax.evaluation.report import Report, summarise
 from reasoner_jax.evaluation.run import Progress, Workers, answer_items, in_order
@@ -214,10 +215,11 @@ def _timed(
     alone = []
     if workers.process_index == 0:
         engine = workers.engines[""][0]
-        streaming = Streaming(engine) if isinstance(engine, Engine) else engine
+        if isinstance(engine, Engine):
+            engine = Streaming(engine, can_speak(engine.omni))
         asked = [condition for condition in conditions if condition.timed]
         alone_log = ReplyLog(log.directory / "alone", {})
-        alone = time_alone(asked, items, judge, streaming, alone_log, workers.recognizer)
+        alone = time_alone(asked, items, judge, engine, alone_log, workers.recognizer)
     timed = dict(replies)
     for key, reply in gather(alone).items():
         timed[key] = with_clock(replies[key], reply)

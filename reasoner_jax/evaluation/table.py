@@ -13,6 +13,12 @@ _RULES = {
     "raw": "by the published rule, literally",
     "heard": "of what a recogniser heard in the spoken replies, number words in digits",
 }
+_LEGEND = {
+    "follows": "`follows`: the spoken answer is the one that the reasoning concludes.",
+    "ran ahead": "`ran ahead`: a number was spoken before its reasoning.",
+    "ran dry": "`ran dry`: playback waited for sound.",
+    "p": "`p`: of being no better or worse than the first row (McNemar, exact).",
+}
 _ABSENT = "-"
 
 
@@ -75,13 +81,9 @@ def cost_table(report: Report) -> str:
     rows = [[c.name, *(write(c) for write in columns.values())] for c in report.conditions]
     kept = [n for n in range(len(columns) + 1) if any(row[n] != _ABSENT for row in rows)]
     head = ["condition", *columns]
-    legend = (
-        "Median / 95th percentile, or replies of all. `follows`: the spoken answer is the one that "
-        "the reasoning concludes. `ran ahead`: a number was spoken before its reasoning. `ran "
-        "dry`: playback waited for sound. `p`: of being no better or worse than the first row "
-        "(McNemar, exact)."
-    )
-    return f"{table([head[n] for n in kept], [[row[n] for n in kept] for row in rows])}\n\n{legend}"
+    legend = " ".join(_LEGEND[head[n]] for n in kept if head[n] in _LEGEND)
+    cells = table([head[n] for n in kept], [[row[n] for n in kept] for row in rows])
+    return f"{cells}\n\nMedian / 95th percentile, or replies of all. {legend}".rstrip()
 
 
 def published_table() -> str:

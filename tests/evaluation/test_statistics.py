@@ -41,7 +41,17 @@ def test_micro_counts_items_and_macro_counts_groups():
     found = macro(groups)
     assert found.share == pytest.approx(0.5)
     assert found.num_groups == 2
-    assert found.interval[0] < 0.5 < found.interval[1]
+    # Wilson: 9 of 10 is [0.5958, 0.9821], 10 of 100 is [0.0552, 0.1744].
+    assert found.interval == pytest.approx(
+        (0.5 - math.hypot(0.3042, 0.0448) / 2, 0.5 + math.hypot(0.0821, 0.0744) / 2), abs=1e-4
+    )
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 30)), min_size=1, max_size=6))
+def test_the_interval_of_a_macro_average_holds_it(counts):
+    found = macro([Proportion(min(count, total), total) for count, total in counts])
+    low, high = found.interval
+    assert -1e-12 <= low <= found.share <= high <= 1 + 1e-12
 
 
 def test_impossible_counts_are_refused():

@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from reasoner_jax.evaluation import replicas, suite
+from reasoner_jax.evaluation.compare import evaluate_aloud
 from reasoner_jax.evaluation.judge import judge_number
 from reasoner_jax.evaluation.latency import Streaming
 from reasoner_jax.evaluation.reply_log import ReplyLog
@@ -119,11 +120,16 @@ def test_verdicts_and_replies_are_the_same_on_any_number_of_devices(tmp_path, nu
 def test_one_user_is_answered_as_in_a_batch_and_the_clock_is_kept():
     questions = [Question(q.waveform, transcript="seven") for q in SPOKEN[:2]]
     engine = Engine(omni(), 2)
-    alone = Streaming(engine).generate(questions, Schedule(2, 3), max_tokens=30)
+    alone = Streaming(engine, speaks=False).generate(questions, Schedule(2, 3), max_tokens=30)
     together = engine.generate(questions, Schedule(2, 3), max_tokens=30)
     for one, other in zip(alone, together, strict=True):
         assert one.tokens.tolist() == other.tokens.tolist()
         assert 0 < one.timings.first_token_s <= one.timings.total_s
+
+
+def test_a_network_without_a_voice_is_not_asked_aloud():
+    with pytest.raises(ValueError, match="this network cannot speak"):
+        evaluate_aloud(Engine(omni(), 2), SPOKEN, DigitRecognizer())
 
 
 def test_an_adaptive_ratio_is_a_condition_of_its_own():
