@@ -30,15 +30,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import reasoner_jax as rj
 from reasoner_jax.audio import waveform as sounds
 from reasoner_jax.core.records import Reply
-from reasoner_jax.generation.pacing import Pacing
-from reasoner_jax.generation.sampling import Draw, Sampling
-from reasoner_jax.generation.stream import (
+from reasoner_jax.generation.events import (
     AudioEvent,
     DoneEvent,
     Event,
     ResponseEvent,
     ThoughtEvent,
 )
+from reasoner_jax.generation.pacing import Pacing
+from reasoner_jax.generation.sampling import Draw, Sampling
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.text.reply_format import ReplyFormat
 from reasoner_jax.text.schedule import Schedule, Stream

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -13,13 +13,20 @@ from jax.sharding import Mesh
 from reasoner_jax.core.axes import Array, Float, Int
 from reasoner_jax.core.sharding import batch_sharding
 from reasoner_jax.generation import blocks, slots
-from reasoner_jax.generation.blocks import Guide, Program, Prompts, Replies
 from reasoner_jax.generation.prompt import (
     EncodedQuestion,
     PaddedQuestions,
     PromptEncoder,
     pad_questions,
     rounded,
+)
+from reasoner_jax.generation.replies import (
+    Guide,
+    Program,
+    Prompts,
+    Replies,
+    begin_anew,
+    regroup,
 )
 from reasoner_jax.generation.reply import Outcome
 from reasoner_jax.generation.sampling import Sampling, row_keys
@@ -53,6 +60,18 @@ class BatchRun:
     vectors: bool
     rows: int
 
+    def in_batches(
+        self,
+        encoded: Sequence[EncodedQuestion],
+        schedules: Sequence[Schedule],
+        numbers: Sequence[int],
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Each question's place in these lists and its outcome, one batch after the other."""
+        for begin in range(0, len(encoded), self.rows):
+            part = slice(begin, begin + self.rows)
+            answers = self.answer(encoded[part], schedules[part], numbers[part])
+            yield from enumerate(answers, start=begin)
+
     def answer(
         self,
         encoded: Sequence[EncodedQuestion],
@@ -69,7 +88,7 @@ class BatchRun:
         rows = np.arange(len(encoded))
         while len(rows):
             replies = blocks.decode(self.program, params, guide, replies)
-            found = jax.device_get(_results(replies))
+            found = jax.device_get(results(replies))
             now = time.perf_counter()
             pace = (now - prefilled) / max(1, int(found["passes"]))
             over = found["finished"] | (found["lengths"] >= self.max_tokens)
@@ -85,7 +104,12 @@ class BatchRun:
             replies, rows = self._grow(replies, left), rows[left]
         return [outcome for outcome in outcomes if outcome is not None]
 
+    def whole_rows(self, count: int) -> int:
+        """See `whole_rows`."""
+        return whole_rows(count, self.omni.mesh)
+
     def guide(self) -> Guide:
+        """What steers the sampler."""
         return Guide(jnp.asarray(self.encoder.allowed), self.sampling.rules())
 
     def prefill(
@@ -93,16 +117,24 @@ class BatchRun:
         encoded: Sequence[EncodedQuestion],
         schedules: Sequence[Schedule],
         numbers: Sequence[int],
-        room: int = FIRST_TOKENS,
+        room: int | None = None,
+        capacity: int | None = None,
     ) -> tuple[Replies, Float[Array, "B L D"]]:
-        """Replies that are about to begin, with room for so many tokens; and `blocks.prefill`'s."""
+        """Replies that are about to begin, and what a talker reads of their prompts.
+
+        Args:
+            encoded, schedules, numbers: of each question; at most `rows`.
+            room: tokens of the longest reply; None for what most replies need.
+            capacity: of the cache; None for what prompts and replies need.
+        """
         padded = pad_questions(encoded, self.rows, self.omni.config.thinker)
-        room = min(self.max_tokens, room)
+        room = min(self.max_tokens, room or FIRST_TOKENS)
+        needed = padded.tokens.shape[1] + room + self.program.widths[-1]
         return blocks.prefill(
             self.program,
             self.omni.params["thinker"],
             self._place(self._prompts(padded, list(schedules), numbers, self.rows)),
-            capacity=cache_size(padded.tokens.shape[1] + room + self.program.widths[-1]),
+            capacity=capacity or cache_size(needed),
             reply_capacity=room,
             vectors=self.vectors,
         )
@@ -111,7 +143,7 @@ class BatchRun:
         """Replies, all alike, to a prompt of which `cache` holds all but the last token."""
         tokens = np.full((self.rows, 1), last_token, np.int32)
         padded = PaddedQuestions(tokens, np.ones(self.rows, np.int32), None, None)
-        return blocks.begin_anew(
+        return begin_anew(
             self.program,
             cache,
             self._place(self._prompts(padded, [schedule], [0], self.rows)),
@@ -144,12 +176,12 @@ class BatchRun:
         if not len(left):
             return None
         room = min(self.max_tokens, 4 * replies.tokens.shape[1])
-        batch = whole_rows(len(left), self.omni.mesh)
+        batch = self.whole_rows(len(left))
         index = np.zeros(batch, np.int32)
         index[: len(left)] = left
         limits = np.where(np.arange(batch) < len(left), room, 0).astype(np.int32)
         more = room - replies.tokens.shape[1]
-        return blocks.regroup(
+        return regroup(
             self.program, replies, index, limits,
             capacity=cache_size(replies.cache.capacity + more), reply_capacity=room,
         )  # fmt: skip
@@ -176,7 +208,8 @@ def cache_size(num_tokens: int) -> int:
     return power * 3 // 4 if num_tokens <= power * 3 // 4 and power > 256 else power
 
 
-def _results(replies: Replies) -> dict[str, Any]:
+def results(replies: Replies) -> dict[str, Any]:
+    """What the host wants to know of replies; still on the device."""
     return dict(
         passes=replies.passes,
         finished=replies.rows.finished,

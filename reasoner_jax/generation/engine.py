@@ -10,8 +10,9 @@ import jax
 
 from reasoner_jax.core.records import Reply
 from reasoner_jax.generation.batches import BatchRun, whole_rows
-from reasoner_jax.generation.blocks import Program
+from reasoner_jax.generation.continuous import answer_all
 from reasoner_jax.generation.prompt import EncodedQuestion, PromptEncoder, Question
+from reasoner_jax.generation.replies import Program
 from reasoner_jax.generation.reply import Outcome, reply_of
 from reasoner_jax.generation.sampling import GREEDY, Sampling
 from reasoner_jax.models.omni import Omni
@@ -88,15 +89,14 @@ class Engine:
         order = sorted(range(len(questions)), key=lambda index: len(encoded[index].tokens))
         run = self.batch_run(schedules, sampling, max_tokens, vectors=vectors, rows=rows)
         with self.omni.on_mesh():
-            for begin in range(0, len(order), rows):
-                chosen = order[begin : begin + rows]
-                answers = run.answer(
-                    [encoded[i] for i in chosen], [schedules[i] for i in chosen], chosen
-                )
-                for index, outcome in zip(chosen, answers, strict=True):
-                    outcomes[index] = outcome
+            sorted_ = [encoded[i] for i in order], [schedules[i] for i in order], order
+            forced = any(question.thoughts is not None for question in questions)
+            batched = forced or len(order) <= rows
+            answers = run.in_batches(*sorted_) if batched else answer_all(run, *sorted_)
+            for number, (place, outcome) in enumerate(answers):
+                outcomes[order[place]] = outcome
                 if progress is not None:
-                    progress(begin + len(chosen), len(order))
+                    progress(number + 1, len(order))
         return [
             reply_of(outcome, question, own, self.encoder.tokenizer)
             for outcome, question, own in zip(outcomes, questions, schedules, strict=True)

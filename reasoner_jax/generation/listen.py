@@ -20,7 +20,8 @@ from reasoner_jax.core.axes import Array, Float, Int
 from reasoner_jax.core.params import Params
 from reasoner_jax.generation.batches import cache_size
 from reasoner_jax.generation.engine import Engine, Question
-from reasoner_jax.generation.stream import Event, Style, Talk, engine_of
+from reasoner_jax.generation.events import Event
+from reasoner_jax.generation.stream import Style, Talk, engine_of
 from reasoner_jax.models.attention import KVCache
 from reasoner_jax.models.audio_encoder import num_chunk_tokens
 from reasoner_jax.models.omni import Omni

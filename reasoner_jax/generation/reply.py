@@ -38,7 +38,7 @@ class Outcome:
     def of_row(
         cls, found: Mapping[str, Any], row: int, *, first_token_s: float, total_s: float
     ) -> "Outcome":
-        """Row `row` of what a batch's `blocks.Replies` held."""
+        """Row `row` of what a batch's `replies.Replies` held."""
         length, vectors = int(found["lengths"][row]), found["vectors"]
         return cls(
             tokens=found["tokens"][row, :length],

@@ -18,55 +18,19 @@ from reasoner_jax.core.axes import Array, Float
 from reasoner_jax.core.records import Reply, Timings
 from reasoner_jax.generation import blocks
 from reasoner_jax.generation.batches import BatchRun
-from reasoner_jax.generation.blocks import Replies
 from reasoner_jax.generation.engine import MAX_TOKENS, Engine, Question
+from reasoner_jax.generation.events import AudioEvent, DoneEvent, Event, Texts
 from reasoner_jax.generation.pacing import Pacing, Playback
+from reasoner_jax.generation.replies import Replies
 from reasoner_jax.generation.reply import Outcome, reply_of
 from reasoner_jax.generation.sampling import GREEDY, Draw, Sampling
 from reasoner_jax.generation.voice import Voice, voice_of
 from reasoner_jax.models.attention import KVCache
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.text.schedule import Schedule, Stream
-from reasoner_jax.text.tokenizer import StreamDecoder, Tokenizer
 
 _STEP_PASSES = 8
 """Of a mode without blocks, between looks at what has come."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ThoughtEvent:
-    """A piece of silent reasoning; `time_s` counts from the end of the question, here and below."""
-
-    text: str
-    time_s: float
-
-
-@dataclasses.dataclass(frozen=True)
-class ResponseEvent:
-    """A piece of what is being said."""
-
-    text: str
-    time_s: float
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class AudioEvent:
-    """The next samples of the answer."""
-
-    waveform: Float[np.ndarray, " S"]
-    sample_rate_hz: int
-    time_s: float
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class DoneEvent:
-    """The whole reply, with its timings."""
-
-    reply: Reply
-    time_s: float
-
-
-Event = ThoughtEvent | ResponseEvent | AudioEvent | DoneEvent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +160,7 @@ class Talk:
             prompt = None if heard is None else np.asarray(heard)
             self.voice = voice_of(engine.omni, prompt, name=style.voice, draw=style.codes)
         self.guide = run.guide()
-        self.texts = _Texts(engine.encoder.tokenizer)
+        self.texts = Texts(engine.encoder.tokenizer)
         self.tokens: list[int] = []
         self.streams: list[int] = []
         self.playback = Playback()
@@ -335,39 +299,3 @@ def _first_row(replies: Replies) -> dict[str, Any]:
         vectors=None if vectors is None else vectors[0],
         num_vectors=replies.num_vectors[0],
     )
-
-
-class _Texts:
-    """Pieces of text of either stream, as characters become complete."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        blank = StreamDecoder(tokenizer, skip_special=True)
-        self.decoders = {Stream.RESPONSE: blank, Stream.REASONING: blank}
-
-    def pieces(self, tokens: list[int], streams: list[int], now: float) -> Iterator[Event]:
-        """An event for each run of one stream."""
-        run: list[int] = []
-        for index, (token, stream) in enumerate(zip(tokens, streams, strict=True)):
-            run.append(token)
-            if index + 1 < len(streams) and streams[index + 1] == stream:
-                continue
-            yield from self._piece(Stream(stream), run, now)
-            run = []
-
-    def rest(self, now: float) -> Iterator[Event]:
-        """What was still incomplete at the end."""
-        for stream, decoder in self.decoders.items():
-            if text := decoder.finish():
-                yield _text_event(stream, text, now)
-
-    def _piece(self, stream: Stream, tokens: list[int], now: float) -> Iterator[Event]:
-        if stream not in self.decoders:
-            return
-        self.decoders[stream], text = self.decoders[stream].step(tokens)
-        if text:
-            yield _text_event(stream, text, now)
-
-
-def _text_event(stream: Stream, text: str, now: float) -> Event:
-    kind = ResponseEvent if stream == Stream.RESPONSE else ThoughtEvent
-    return kind(text, now)

@@ -6,15 +6,9 @@ import pytest
 from reasoner_jax import codecs
 from reasoner_jax.codecs import base
 from reasoner_jax.generation.engine import Engine, Question
+from reasoner_jax.generation.events import AudioEvent, DoneEvent, ResponseEvent, ThoughtEvent
 from reasoner_jax.generation.pacing import Pacing
-from reasoner_jax.generation.stream import (
-    AudioEvent,
-    DoneEvent,
-    ResponseEvent,
-    Style,
-    ThoughtEvent,
-    stream_question,
-)
+from reasoner_jax.generation.stream import Style, stream_question
 from reasoner_jax.generation.talker_stream import TalkerStream, speak
 from reasoner_jax.text.schedule import Schedule, Stream
 from tests.generation.networks import codec, omni, waveform
