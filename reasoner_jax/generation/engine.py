@@ -23,7 +23,7 @@ __all__ = ["Engine", "Question"]
 MAX_TOKENS = 1024
 # Tokens that one pass reads for about the price of one, measured: benchmarks/streaming.py.
 _FREE_TOKENS = {"cpu": 4, "gpu": 256, "tpu": 256}
-_WIDTHS = (1, 2, 12)
+WIDTHS = (1, 2, 12)
 """A token; a token and a control token; a block of 2 and 8 slots whose thought is over."""
 
 Progress = Callable[[int, int], None]
@@ -146,7 +146,7 @@ class Engine:
             thinker=self.omni.thinker,
             ids=self.encoder.control_ids(schedules),
             sampling=sampling.kind,
-            widths=_WIDTHS,
+            widths=WIDTHS,
             free_tokens=_FREE_TOKENS.get(jax.default_backend(), 1),
         )
 
