@@ -120,7 +120,8 @@ class QwenCodec:
     def of(cls, token2wav: Token2Wav, params: Params, voice: Voice, **options) -> "QwenCodec":
         """The codec of a checkpoint, with one of its voices; `options` as the attributes."""
         speaker, mel = jnp.asarray(voice.speaker)[None], jnp.asarray(voice.reference_mel)[None]
-        return cls(token2wav, params, token2wav.embed_voice(params, speaker, mel), **options)
+        embedded = jax.jit(token2wav.embed_voice)(params, speaker, mel)
+        return cls(token2wav, params, embedded, **options)
 
     @property
     def sample_rate_hz(self) -> int:
