@@ -53,6 +53,7 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", 0, "Of this one.", 0)
 def main(_: list[str]) -> None:
     """Evaluates; the first process writes the report and prints it."""
     logging.set_verbosity(logging.WARNING)
+    jax.config.update("jax_compilation_cache_dir", str(Path(".jax_cache").absolute()))
     try:
         _evaluate(_CONFIG.value.to_dict())
     except (ValueError, OSError, ImportError, EndpointError) as error:

@@ -16,8 +16,9 @@ from reasoner_jax.evaluation.run import Workers
 from reasoner_jax.generation.engine import Engine, Question
 from reasoner_jax.generation.pacing import Pacing
 from reasoner_jax.text.schedule import Schedule
+from reasoner_jax.weights.manifest import Manifest
 from tests.evaluation.replies import ScriptedEngine, item, items
-from tests.generation.networks import omni, waveform
+from tests.generation.networks import codec, omni, waveform
 
 
 class DigitRecognizer:
@@ -130,6 +131,20 @@ def test_one_user_is_answered_as_in_a_batch_and_the_clock_is_kept():
 def test_a_network_without_a_voice_is_not_asked_aloud():
     with pytest.raises(ValueError, match="this network cannot speak"):
         evaluate_aloud(Engine(omni(), 2), SPOKEN, DigitRecognizer())
+
+
+@pytest.mark.slow
+def test_what_is_heard_in_spoken_replies_is_judged(tmp_path):
+    codec().save(tmp_path)
+    network = omni(speaks=True)
+    speaking = dataclasses.replace(network, origin=Manifest(network.config, codec_files=tmp_path))
+    recognizer = DigitRecognizer()
+    report = evaluate_aloud(Engine(speaking, 1), SPOKEN[:2], recognizer, max_tokens=30)
+    found = report.condition("aloud")
+    assert found.micro.heard.total == 2
+    assert found.audio_s.median > 0
+    assert 0 < found.first_token_s.median <= found.first_sound_s.median <= found.total_s.median
+    assert found.underruns.total == 2
 
 
 def test_an_adaptive_ratio_is_a_condition_of_its_own():
