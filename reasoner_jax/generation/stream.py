@@ -209,14 +209,7 @@ class Talk:
         """Lets the thinker go on to where the talker should be heard next."""
         params = self.engine.omni.params["thinker"]
         began, passes = self.now(), int(self.replies.passes)
-        steps, until = _STEP_PASSES, blocks.FOREVER
-        if self.schedule.mode == "in_speaking" and self.first_token_s is not None:
-            # To the end of the block: what has been said so far is playing meanwhile.
-            self._pace()
-            steps, until = blocks.FOREVER, int(self.replies.rows.block[0]) + 1
-        elif self.first_token_s is None:
-            # The first words alone: the talker needs them, and a pass to read them.
-            steps = self.schedule.response + 1
+        steps, until = self._next_stop()
         with self.engine.omni.on_mesh():
             self.replies = blocks.decode(
                 self.run.program, params, self.guide, self.replies, steps, until_block=until
@@ -226,12 +219,27 @@ class Talk:
         self.token_s = (self.now() - began) / max(1, new)
         return found
 
-    def _pace(self) -> None:
-        """Sets the thoughts of the block that begins, if the style leaves it open."""
-        pacing, rows = self.style.pacing, self.replies.rows
+    def _next_stop(self) -> tuple[int, int]:
+        """Passes until the next look at what has come, and the block before which to stop."""
+        words = self.schedule.response + 1  # and a pass that reads the last of them
+        if self.first_token_s is None:
+            return words, blocks.FOREVER
+        if self.schedule.mode != "in_speaking":
+            return _STEP_PASSES, blocks.FOREVER
+        rows = self.replies.rows
         starts = int(rows.segment[0]) == 0 and int(rows.position[0]) < 0
-        if pacing is None or not starts or bool(rows.thought_ended[0]):
-            return
+        if bool(rows.thought_ended[0]):
+            return blocks.FOREVER, int(rows.block[0]) + 1
+        if starts and self.schedule.lead == "response":
+            # The words first, so that they sound while the thoughts of their block are thought.
+            return words, blocks.FOREVER
+        if self.style.pacing is not None:
+            self._pace(self.style.pacing)
+        return blocks.FOREVER, int(rows.block[0]) + 1
+
+    def _pace(self, pacing: Pacing) -> None:
+        """Sets how long the current block thinks."""
+        rows = self.replies.rows
         said = sum(stream == Stream.RESPONSE for stream in self.streams)
         audio_s = self.playback.pushed_s / said if said and self.playback.pushed_s else None
         unplayed_s = self.playback.unplayed_s(self.now())

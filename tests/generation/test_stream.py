@@ -94,5 +94,4 @@ def test_pacing_sets_the_thoughts_of_each_block(engine):
     style = Style(SCHEDULE, max_tokens=MAX_TOKENS, pacing=Pacing(fewest=3, most=3))
     streams = list(stream_question(engine, QUESTION, style))[-1].reply.streams
     runs = "".join("r" if s == Stream.RESPONSE else "z" for s in streams if s in (1, 2))
-    # The first block is on its way before anything is known.
-    assert runs.startswith("rrzzzzzrrzzzrrzzzrr")
+    assert runs.startswith("rrzzzrrzzzrrzzzrr")
