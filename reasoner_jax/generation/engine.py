@@ -153,7 +153,7 @@ class Engine:
     def rows(self, count: int) -> int:
         """Rows of each batch of `count` questions: equal batches, whole on every device."""
         num_batches = max(1, -(-count // self.batch_size))
-        return whole_rows(-(-count // num_batches), self.omni.mesh)
+        return whole_rows(max(1, -(-count // num_batches)), self.omni.mesh)
 
     def _schedules(
         self, schedule: Schedule | Sequence[Schedule] | None, count: int

@@ -1,9 +1,14 @@
 """Rows that join and leave give the replies that they give in batches of their own."""
 
+import dataclasses
+
+import jax
+import numpy as np
 import pytest
 
 from reasoner_jax.generation import continuous
 from reasoner_jax.generation.engine import Engine, Question
+from reasoner_jax.generation.prompt import PromptEncoder
 from reasoner_jax.generation.sampling import Draw, Sampling
 from reasoner_jax.text.schedule import Schedule
 from tests.generation.networks import omni, waveform
@@ -19,7 +24,11 @@ SAMPLING = Sampling(HOT, HOT, seed=2)
 
 @pytest.fixture(scope="module")
 def engine():
-    return Engine(omni(), batch_size=4)
+    """Of a network that is of two minds whether to end, sooner or later."""
+    network, ids = omni(), PromptEncoder.of(omni()).control_ids([Schedule()])
+    params = jax.tree.map(np.array, network.params)
+    params["thinker"]["lm_head"]["kernel"][:, [ids.end_of_response, ids.end_of_thought]] *= 5
+    return Engine(dataclasses.replace(network, params=params), batch_size=4)
 
 
 def tokens_in_batches(engine, max_tokens):
