@@ -9,7 +9,8 @@ answer is the one that the trace in force concludes.
     blank        no thought at all
     shuffled     its own, words and signs in random order
     swapped      the trace of another question, whose conclusion differs
-    corrupted    its own, one number changed: the conclusion, wherever it stands
+    corrupted    its own, one number changed: the conclusion, wherever it stands. The steps to it
+                 stay, so a model that answers from the steps stays right without following
 """
 
 import functools

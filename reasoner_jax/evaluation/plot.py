@@ -11,7 +11,18 @@ from matplotlib.figure import Figure
 
 from reasoner_jax.evaluation.report import ConditionSummary, Report
 
-_COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#a463f2", "#9c6b4e", "#97bbf5")
+_COLOURS = (
+    "#4269d0",
+    "#efb118",
+    "#ff725c",
+    "#6cc5b0",
+    "#3ca951",
+    "#a463f2",
+    "#9c6b4e",
+    "#97bbf5",
+    "#9498a0",
+    "#000000",
+)
 _DPI = 150
 
 
@@ -88,7 +99,7 @@ def _by_group(report: Report) -> Figure:
     return figure
 
 
-def _figure(report: Report, width: float = 6.0) -> tuple[Figure, Axes]:
+def _figure(report: Report, width: float = 8.0) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(report.title, fontsize=10)
@@ -111,8 +122,8 @@ def _scatter(axes: Axes, points: Sequence[tuple[float, ConditionSummary]]) -> No
             label=condition.name,
             linewidth=0.8,
         )
-    axes.set_xlim(left=0)
-    axes.legend(fontsize=7, frameon=False, loc="best")
+    axes.set_xlim(0, 1.1 * max((place for place, _ in points), default=1.0) or 1.0)
+    axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _bars(
