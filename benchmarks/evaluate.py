@@ -43,10 +43,9 @@ def main() -> None:
     options = _options()
     omni = rj.load(options.checkpoint) if options.checkpoint else tiny()
     items = questions(options.num_items, options.data)
-    print(
-        f"# Replies a second in an evaluation\n\n{machine.describe()}; {len(items)} questions, replies of"
-    )
-    print(f"at most {options.max_tokens} tokens, {options.checkpoint or 'preset tiny, random'}\n")
+    network = options.checkpoint or "preset tiny, random weights"
+    print(f"# Replies a second in an evaluation\n\n{machine.describe()}\n")
+    print(f"{network}; {len(items)} questions, replies of at most {options.max_tokens} tokens\n")
     alone = rate(omni, items[: options.num_alone], 1, 1, options.max_tokens)
     rows = [["1", "1", f"{alone:.2f}", "1.0"]]
     for num_devices in options.devices:
