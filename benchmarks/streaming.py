@@ -50,7 +50,7 @@ def network(preset: str, directory: str) -> Omni:
     talker = dataclasses.replace(config.talker, reads_prompt=False, text_feed=feed)
     config = dataclasses.replace(config, talker=talker)
     rng = np.random.default_rng(0)
-    noise = [rng.normal(0, 0.1, 16_000 * 30).astype(np.float32)]
+    noise = [rng.normal(0, 0.1, 16_000 * 90).astype(np.float32)]
     MelVQ.fit(noise, codebook_size=talker.codec_start_token_id).save(directory)
     special = FROM_SCRATCH_TOKENS if preset == "tiny" else TEXT_MODEL_TOKENS
     tokenizer = train_bpe([WORDS] * 3, 320, special)

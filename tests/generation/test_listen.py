@@ -63,7 +63,7 @@ def test_an_answer_given_up_does_not_touch_the_next_question(engine, listener):
 def test_a_long_question_makes_room_for_itself(engine, monkeypatch):
     monkeypatch.setattr(listen, "FIRST_CHUNKS", 0)
     listener = Listener(engine, STYLE, tolerance=0.0)
-    samples = waveform(5.2, seed=7)
+    samples = waveform(8.2, seed=7)
     capacity = listener._cache.capacity
     hear(listener, samples, seed=4)
     assert listener._cache.capacity > capacity
