@@ -6,7 +6,7 @@
                                                 trained: adapter, embeddings, thinker
 
 The encoder stays as it was released. The preset tiny has none to start from: there phase a trains
-encoder, adapter and a CTC head on the words of the question.
+encoder and a CTC head on the words of the question, and the adapter is silent until phase b.
 """
 
 from ml_collections import ConfigDict
@@ -31,7 +31,7 @@ def _alignment(config: ConfigDict) -> ConfigDict:
     config.optimizer.peak_rate = 1e-3
     config.train.steps = 2_000
     if common.is_from_nothing(config):
-        config.trainable = (common.ENCODER, common.ADAPTER, common.SPELLER)
+        config.trainable = (common.ENCODER, common.SPELLER)
         config.lessons.spoken.update(spell=True)
         config.losses.update(response=0.0, reasoning=0.0, ctc=1.0)
         config.train.update(steps=900, batch_rows=4)

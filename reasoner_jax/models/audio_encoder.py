@@ -92,8 +92,15 @@ class AudioEncoderLayer(nn.Module):
 
 
 class AudioEncoder(nn.Module):
+    """Convolutions, layers, and the adapter `proj` to the thinker's width.
+
+    Attributes:
+        starts_silent: whether a new adapter passes nothing on, see `Thinker.hear`.
+    """
+
     config: AudioEncoderConfig
     compute: Compute
+    starts_silent: bool = False
 
     def setup(self) -> None:
         config, compute = self.config, self.compute
@@ -120,7 +127,9 @@ class AudioEncoder(nn.Module):
         else:
             self.layers = [block(config, compute) for _ in range(config.num_layers)]
         self.ln_post = LayerNorm(compute)
-        self.proj = Dense(config.output_width, ("embed", None), compute)
+        self.proj = Dense(
+            config.output_width, ("embed", None), compute, starts_silent=self.starts_silent
+        )
 
     def __call__(
         self, mel: Float[Array, "B C F M"], frames: Int[Array, "B C"]
@@ -134,6 +143,13 @@ class AudioEncoder(nn.Module):
         Returns:
             A = F / 4 audio tokens a chunk (25 a second), and which of them are valid.
         """
+        features, valid = self.features(mel, frames)
+        return self.proj(features), valid
+
+    def features(
+        self, mel: Float[Array, "B C F M"], frames: Int[Array, "B C"]
+    ) -> tuple[Float[Array, "B C A E"], Bool[Array, "B C A"]]:
+        """What the adapter reads, as wide as the encoder; otherwise as `__call__`."""
         batch, num_chunks, num_frames, num_bins = mel.shape
         x = mel.reshape(batch * num_chunks, num_frames, num_bins)
         valid = frames.reshape(-1)
@@ -149,7 +165,7 @@ class AudioEncoder(nn.Module):
             for block in self.layers:
                 x, _ = block(x, halved)
         x = (x[:, 0::2] + x[:, 1::2]) / 2
-        x = self.proj(self.ln_post(x)).reshape(batch, num_chunks, num_frames // 4, -1)
+        x = self.ln_post(x).reshape(batch, num_chunks, num_frames // 4, -1)
         return x, jnp.arange(num_frames // 4) < num_chunk_tokens(frames)[..., None]
 
 

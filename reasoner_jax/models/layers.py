@@ -59,20 +59,21 @@ class Dense(nn.Module):
     Attributes:
         features: output width.
         axes: logical names of the kernel's input and output axis.
+        starts_silent: whether a new kernel is 0, so that the layer adds nothing until it learns.
     """
 
     features: int
     axes: Axes
     compute: Compute
     use_bias: bool = True
+    starts_silent: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "... I"]) -> Float[Array, "... O"]:
         dtype = self.compute.activation
         shape = (x.shape[-1], self.features)
-        kernel = self.param(
-            "kernel", _logical(_kernel_init, self.axes), shape, self.compute.parameter
-        )
+        init = nn.initializers.zeros if self.starts_silent else _kernel_init
+        kernel = self.param("kernel", _logical(init, self.axes), shape, self.compute.parameter)
         y = matmul(x, kernel, dtype)
         if self.use_bias:
             init = _logical(nn.initializers.zeros, self.axes[-1:])

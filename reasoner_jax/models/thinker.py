@@ -38,11 +38,12 @@ class Thinker(nn.Module):
 
     def setup(self) -> None:
         config, compute = self.config, self.compute
-        self.audio_tower = AudioEncoder(config.audio, compute)
+        spells = config.blank_token_id is not None
+        self.audio_tower = AudioEncoder(config.audio, compute, starts_silent=spells)
         self.model = Decoder(config.decoder, compute, config.vocab_size, config.decoder.width)
         if not config.tie_embeddings:
             self.lm_head = Dense(config.vocab_size, ("embed", "vocab"), compute, use_bias=False)
-        if config.blank_token_id is not None:
+        if spells:
             self.ctc_head = Dense(config.vocab_size, ("embed", "vocab"), compute)
 
     def encode_audio(
@@ -57,14 +58,16 @@ class Thinker(nn.Module):
         """As `encode_audio`, and the CTC head's scores of every audio token.
 
         What the head spells is added to the audio tokens in the decoder's own words: the mean of
-        the embeddings, weighted by their probabilities. A decoder that can read can then hear.
+        the embeddings, weighted by their probabilities. A decoder that can read can then hear, so
+        the adapter starts silent, and learns to say what spelling leaves out.
         """
-        audio, valid = self.audio_tower(mel, frames)
-        audio = audio.reshape(audio.shape[0], -1, audio.shape[-1])
+        features, valid = self.audio_tower.features(mel, frames)
+        features = features.reshape(len(features), -1, features.shape[-1])
         valid = valid.reshape(len(valid), -1)
+        audio = self.audio_tower.proj(features)
         if self.config.blank_token_id is None:
             return audio, valid, None
-        spelling = self.ctc_head(audio).astype(jnp.float32)
+        spelling = self.ctc_head(features).astype(jnp.float32)
         words = self.model.expected_embedding(nn.softmax(spelling))
         return audio + words, valid, spelling
 
