@@ -112,8 +112,18 @@ def _for_tiny(config: ConfigDict) -> None:
 
 def lesson(config: ConfigDict, folder: str, **fields) -> ConfigDict:
     """A lesson on the data set `folder` below the stage's data directory."""
-    data = config.get_ref("data")
-    return ConfigDict({"data": data + f"/{folder}", "weight": 1.0, **fields})
+    defaults = {
+        "split": "train",
+        "weight": 1.0,
+        "prompt": "audio",
+        "target": "response",
+        "instruction": "",
+        "codes": False,
+        "spell": False,
+        "allow_wait": False,
+        "on_corrupt": "raise",
+    }
+    return ConfigDict({"data": config.get_ref("data") + f"/{folder}", **defaults, **fields})
 
 
 def is_from_nothing(config: ConfigDict) -> bool:

@@ -56,6 +56,11 @@ def main(_: list[str]) -> None:
     """Trains what the flags say."""
     if bool(_RECIPE.value) == (_CONFIG.value is not None):
         sys.exit("run: give either --config=configs/stageN.py:PRESET or --recipe=PRESET")
+    if "://" in _WORKDIR.value:
+        sys.exit(
+            f"run: --workdir={_WORKDIR.value} is no directory; mount the bucket (gcsfuse, "
+            "mountpoint-s3) and give the path where it is mounted"
+        )
     if _DISTRIBUTED.value:
         jax.distributed.initialize()
     jax.config.update("jax_compilation_cache_dir", str(Path(".jax_cache").absolute()))
@@ -122,8 +127,8 @@ def _describe(trainer: Trainer) -> None:
 
 def _answer(settings: Evaluate) -> Answer | None:
     """Held-out problems answered by real decoding: the share of right numbers."""
-    if not (settings.data and settings.num_answers):
-        return None
+    if not (settings.data and settings.num_answers) or jax.process_count() > 1:
+        return None  # on a pod, launch/evaluate.py shares the problems out
     items = limited(DatasetSet(settings.data, settings.split).questions(), settings.num_answers)
 
     def answer(omni: Omni) -> Figures:

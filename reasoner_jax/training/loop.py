@@ -315,7 +315,13 @@ class Trainer:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM and the first SIGINT ask for a stop after the step under way."""
+        """SIGTERM and the first SIGINT ask for a stop after the step under way.
+
+        Of several processes, JAX's own service hears SIGTERM and tells all of them.
+        """
+        if jax.process_count() > 1:
+            yield
+            return
 
         def ask(number: int, _frame: Any) -> None:
             if self._stop_signal and number == signal.SIGINT:

@@ -30,7 +30,7 @@ def places(tmp_path_factory):
 
 
 def stage(places, **changes):
-    return runs.stage(*places, train__steps=STEPS, **changes)
+    return runs.stage(*places, **{"train__steps": STEPS, **changes})
 
 
 @pytest.fixture(scope="module")
