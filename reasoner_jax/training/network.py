@@ -16,6 +16,7 @@ from reasoner_jax.text.chat import render_prompt
 from reasoner_jax.text.special_tokens import FROM_SCRATCH_TOKENS, SCHEDULE_TOKENS
 from reasoner_jax.text.tokenizer import Tokenizer, train_bpe
 from reasoner_jax.training.stage import Stage
+from reasoner_jax.training.talker_start import with_codebook
 from reasoner_jax.weights.load import extend_vocabulary, load
 from reasoner_jax.weights.manifest import Manifest
 
@@ -89,7 +90,8 @@ def frontend_of(omni: Omni) -> Frontend:
 def paced(omni: Omni, datasets: Iterable[SpokenDataset], codec: MelVQ) -> Omni:
     """The network with a talker that reads the response alone, at the pace of the codec's voice.
 
-    A talker that has a pace already keeps it: what it has learned goes by it.
+    Its tables start from the codebook. A talker that has a pace already stays as it is: what it has
+    learned goes by it.
 
     Raises:
         ValueError: no tokenizer or talker, or no response that is spoken.
@@ -101,7 +103,9 @@ def paced(omni: Omni, datasets: Iterable[SpokenDataset], codec: MelVQ) -> Omni:
         raise ValueError("the network has no tokenizer; its checkpoint needs tokenizer.json")
     feed = fit_feed(datasets, omni.tokenizer, codec.num_codes)
     talker = dataclasses.replace(talker, text_feed=feed, reads_prompt=False)
-    return dataclasses.replace(omni, config=dataclasses.replace(omni.config, talker=talker))
+    config = dataclasses.replace(omni.config, talker=talker)
+    params = {**omni.params, "talker": with_codebook(omni.params["talker"], codec.centres)}
+    return dataclasses.replace(omni, config=config, params=params)
 
 
 def fit_codec(datasets: Iterable[SpokenDataset], directory: Path) -> Path:
