@@ -60,6 +60,7 @@ def get_config(preset: str) -> ConfigDict:
                 "weight_decay": 0.1,
                 "clip_norm": 1.0,
                 "final_share": 0.1,
+                "b2": 0.95,
                 "ema_decay": 0.0,
                 "factors": (),
             },
