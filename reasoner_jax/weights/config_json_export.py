@@ -80,8 +80,13 @@ def generate(config: OmniConfig, dtype: str) -> Json:
     transformers always builds a visual tower; this one has no layers, see `VISION_WIDTH`.
 
     Raises:
-        ValueError: a talker without token2wav, which transformers cannot load.
+        ValueError: a talker without token2wav, or a CTC head, which transformers cannot load.
     """
+    if config.thinker.blank_token_id is not None:
+        raise ValueError(
+            "the network spells what it hears (thinker.blank_token_id), and transformers has no "
+            "such model; keep it as a checkpoint of ours"
+        )
     if (config.talker is None) != (config.token2wav is None):
         raise ValueError(
             "the network has a talker but not Qwen's token2wav (it speaks through another codec), "

@@ -199,9 +199,14 @@ class TestBornHere:
         assert parse(written, has_lm_head=not born.thinker.tie_embeddings) == born
 
     def test_a_thinker_alone_reads_back(self):
-        born = OmniConfig(TINY.thinker)
+        born = OmniConfig(dataclasses.replace(TINY.thinker, blank_token_id=None))
         assert parse(generate(born, "bfloat16"), has_lm_head=False) == born
 
     def test_a_talker_with_another_codec_is_refused(self):
+        silent = dataclasses.replace(TINY.thinker, blank_token_id=None)
         with pytest.raises(ValueError, match="talker but not Qwen's token2wav"):
+            generate(dataclasses.replace(TINY, thinker=silent), "float32")
+
+    def test_a_network_that_spells_is_refused(self):
+        with pytest.raises(ValueError, match="spells what it hears"):
             generate(TINY, "float32")
