@@ -71,12 +71,12 @@ def test_other_settings_in_the_same_directory_are_refused(places, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--workdir=x"], "give either --config=configs/stageN.py:PRESET or --recipe=PRESET"),
-        (["--config=configs/stage2.py:tiny", "--workdir=x"], "runs/stage1b/best does not exist"),
-        (["--config=configs/stage9.py:tiny", "--workdir=x"], "stage9.py"),
+        ([], "give either --config=configs/stageN.py:PRESET or --recipe=PRESET"),
+        (["--config=configs/stage2.py:tiny"], "runs/stage1b/best does not exist"),
+        (["--config=configs/stage9.py:tiny"], "stage9.py"),
     ],
 )
-def test_what_is_missing_is_said_with_a_remedy(arguments, message):
-    got = call(*arguments)
+def test_what_is_missing_is_said_with_a_remedy(arguments, message, tmp_path):
+    got = call(*arguments, f"--workdir={tmp_path / 'run'}")
     assert got.returncode != 0
     assert message in got.stderr
