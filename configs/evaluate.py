@@ -15,6 +15,8 @@ def get_config() -> ConfigDict:
         {
             # Of the items; none for all splits of Spoken-MQA, or the only one of a data set.
             "splits": (),
+            # Only these: splits of Spoken-MQA, or kinds of a data set's problems; () for all.
+            "groups": (),
             # Items in all, and of each group; 0 for no limit.
             "limit": 0,
             "num_per_group": 0,

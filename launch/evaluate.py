@@ -63,7 +63,11 @@ def main(_: list[str]) -> None:
 def _evaluate(config: Config) -> None:
     _join_processes()
     found = item_set(_DATA.value, config["splits"])
-    items = limited(found.questions(), config["limit"], config["num_per_group"])
+    wanted = set(config["groups"])
+    asked = (item for item in found.questions() if not wanted or item.split in wanted)
+    items = limited(asked, config["limit"], config["num_per_group"])
+    if wanted and not items:
+        raise ValueError(f"groups: {sorted(wanted)} has no item of {_DATA.value}")
     omni = _load(config)
     plan = _plan(config, omni)
     recognizer = _recognizer(config)
