@@ -20,8 +20,13 @@ from reasoner_jax.evaluation.statistics import Proportion
 
 _RUN = flags.DEFINE_string("run", "runs/quickstart", "Directory of launch/quickstart.sh.")
 
-SHORT = ("add", "subtract")
-"""Kinds that the headline is about: two numbers up to 99, in pairs that training never saw."""
+GROUPS = {
+    "short digits": ("add", "subtract"),
+    "long digits": ("add_long", "subtract_long"),
+    "one-step words": ("gain", "lose"),
+    "two-step words": ("two_step",),
+}
+"""Kinds of problems by what they ask for; all with pairs of numbers that training never saw."""
 
 
 def main(_: list[str]) -> None:
@@ -61,20 +66,23 @@ def _conditions(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _accuracies(condition: dict[str, Any]) -> dict[str, Any]:
-    """Of each kind, the short sums and differences together first."""
+    """Of each group of kinds, and of all."""
     kinds = {name: group["normalised"] for name, group in condition["groups"].items()}
-    short = [kinds[name] for name in SHORT if name in kinds]
-    return {"short_digits": joined(short), **kinds, "all": condition["micro"]["normalised"]}
+    found = {
+        group: joined([kinds[name] for name in names if name in kinds])
+        for group, names in GROUPS.items()
+    }
+    return {**found, "all": condition["micro"]["normalised"]}
 
 
 def joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Several proportions as one, with Wilson's 95 % interval."""
     whole = Proportion(sum(p["count"] for p in parts), sum(p["total"] for p in parts))
-    low, high = whole.interval
+    low, high = whole.interval if whole.total else (None, None)
     return {
         "count": whole.count,
         "total": whole.total,
-        "share": whole.share,
+        "share": whole.share if whole.total else None,
         "low": low,
         "high": high,
     }
