@@ -96,8 +96,8 @@ class Omni:
         params: {"thinker": ..., "talker": ..., "token2wav": ...}.
         tokenizer: of the checkpoint; None for a network that has none yet.
         voices: speakers by name.
-        reply_format: how it was taught to be asked (`text.reply_format`); None for a network that we
-            did not teach.
+        reply_format: how it was taught to be asked (`text.reply_format`); None for a network
+            that we did not teach.
         mesh: where the parameters live; None for one device.
         origin: what else its checkpoint held, kept for saving; see `weights.load`.
     """

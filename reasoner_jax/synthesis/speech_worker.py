@@ -5,9 +5,10 @@ It knows nothing of this package and is run by its path, see `worker.py`:
     python -P speech_worker.py piper     < requests > answers
     python -P speech_worker.py espeak    < requests > answers
 
-A request is a line of JSON: {"text", "voice", "speed", "seed"}, for Piper also {"variation"}. An answer is a line of JSON,
-{"sample_rate_hz", "num_bytes"}, then that many bytes of 16-bit little-endian mono samples; or
-{"error": why}, or {"missing": the module to install}. The worker ends when its input does.
+A request is a line of JSON: {"text", "voice", "speed", "seed"}, for Piper also {"variation"}. An
+answer is a line of JSON, {"sample_rate_hz", "num_bytes"}, then that many bytes of 16-bit
+little-endian mono samples; or {"error": why}, or {"missing": the module to install}. The worker
+ends when its input does.
 """
 
 import ctypes

@@ -23,7 +23,7 @@ class ReplyFormat:
 
     system: str = SPEECH_SYSTEM_PROMPT
     instruction: str = ""
-    schedule: Schedule = Schedule()
+    schedule: Schedule = dataclasses.field(default_factory=Schedule)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

@@ -66,5 +66,5 @@ def test_rows_have_room_for_the_words_they_hold(dataset):
 
 
 def test_only_sound_can_be_spelled():
-    with pytest.raises(ValueError, match="task.spell needs prompt 'audio', got 'text'"):
+    with pytest.raises(ValueError, match=r"task\.spell needs prompt 'audio', got 'text'"):
         Task(prompt="text", spell=True)
