@@ -16,7 +16,7 @@ from reasoner_jax.text.chat import SPEECH_SYSTEM_PROMPT
 # Parts of the network by path, as stages name them.
 ENCODER = "thinker/audio_tower/(conv1|conv2|layers|ln_post)/.*"
 ADAPTER = "thinker/audio_tower/proj/.*"
-SPELLER = "thinker/ctc_head/.*"
+SPELLER = "thinker/ctc_(proj|head)/.*"
 EMBEDDINGS = "thinker/model/embed_tokens/.*"
 THINKER = "thinker/(model/(layers|norm)/.*|lm_head/.*)"
 TIED_THINKER = "thinker/model/(layers|norm)/.*"

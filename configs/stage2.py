@@ -22,6 +22,5 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.trainable = (common.ADAPTER, common.EMBEDDINGS, common.TIED_THINKER)
         # Reading what a CTC head would spell costs less than hearing it, and teaches the same.
         config.lessons.written.update(prompt="heard", weight=8.0)
-        config.optimizer.final_share = 1.0
-        config.train.steps = 450
+        config.train.steps = 500
     return config

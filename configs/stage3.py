@@ -21,5 +21,5 @@ def get_config(argument: str = "3b") -> ConfigDict:
         # One network for all three modes, drawn evenly, so that they can be compared.
         config.reply.modes = ("in_speaking", "before_speaking", "direct")
         config.lessons.written.update(prompt="heard")
-        config.train.steps = 800
+        config.train.steps = 1100
     return config

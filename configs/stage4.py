@@ -26,15 +26,13 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.trainable = (common.ADAPTER, common.EMBEDDINGS, common.TIED_THINKER)
         config.reply.modes = ("in_speaking", "before_speaking", "direct")
         # Some reading keeps what was learned by reading.
-        config.lessons.written = common.lesson(config, "written", prompt="heard", weight=0.25)
+        config.lessons.written = common.lesson(config, "written", prompt="heard", weight=0.5)
         # The encoder has not learned to hear yet: it goes on, and so does spelling.
         config.trainable += (common.SPELLER,)
         config.lessons.spoken.update(spell=True)
         config.losses.ctc = 0.3
         config.optimizer.peak_rate = 1.5e-3
-        faster = (common.ENCODER, common.SPELLER)
-        config.optimizer.factors = tuple({"pattern": p, "factor": 2.0} for p in faster)
-        config.train.update(steps=1200, batch_rows=4)
+        config.train.update(steps=700, batch_rows=4)
         config.evaluate.data = config.get_ref("data") + "/held_out"
         config.evaluate.update(num_answers=96, num_batches=2, best="answers/right", better="max")
     if trains_encoder:

@@ -44,6 +44,8 @@ class Thinker(nn.Module):
         if not config.tie_embeddings:
             self.lm_head = Dense(config.vocab_size, ("embed", "vocab"), compute, use_bias=False)
         if spells:
+            # By way of a narrow layer: one matrix straight to the words learned more slowly.
+            self.ctc_proj = Dense(config.audio.output_width, ("embed", None), compute)
             self.ctc_head = Dense(config.vocab_size, ("embed", "vocab"), compute)
 
     def encode_audio(
@@ -67,7 +69,7 @@ class Thinker(nn.Module):
         audio = self.audio_tower.proj(features)
         if self.config.blank_token_id is None:
             return audio, valid, None
-        spelling = self.ctc_head(features).astype(jnp.float32)
+        spelling = self.ctc_head(self.ctc_proj(features)).astype(jnp.float32)
         words = self.model.expected_embedding(nn.softmax(spelling))
         return audio + words, valid, spelling
 

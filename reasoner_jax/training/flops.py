@@ -95,7 +95,7 @@ def _parts(config: OmniConfig, row: RowBudget, losses: Losses) -> list[_Part]:
                 row.chunks * layers * 4 * half * half * width,
             )
         )
-        parts.append(_Part(("thinker/audio_tower/proj", "thinker/ctc_head"), frames / 4))
+        parts.append(_Part(("thinker/audio_tower/proj", "thinker/ctc_"), frames / 4))
     if losses.tokens or losses.codes:
         decoder = thinker.decoder
         # Causal: half of the pairs.

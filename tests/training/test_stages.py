@@ -21,7 +21,7 @@ from reasoner_jax.training.stage import Evaluate, Stage
 from reasoner_jax.weights.load import load
 from tests.training import runs
 
-ENCODER, ADAPTER, SPELLER = "audio_tower", "audio_tower/proj", "ctc_head"
+ENCODER, ADAPTER = "audio_tower", "audio_tower/proj"
 EMBEDDINGS, LAYERS, NORM, HEAD = "model/embed_tokens", "model/layers", "model/norm", "lm_head"
 
 
