@@ -44,6 +44,9 @@ RECIPE = {
 }
 """Stages in order: the config file of each, and its options."""
 
+_MAX_TOKENS = 512
+"""Of a reply to a held-out problem: a network that has not learned to end never would."""
+
 _CONFIG = config_flags.DEFINE_config_file("config", help_string="configs/stageN.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.", required=True)
 _RECIPE = flags.DEFINE_string("recipe", "", "A preset: trains all stages of it, one by one.")
@@ -132,7 +135,11 @@ def _answer(settings: Evaluate) -> Answer | None:
     items = limited(DatasetSet(settings.data, settings.split).questions(), settings.num_answers)
 
     def answer(omni: Omni) -> Figures:
-        replies = Engine(dataclasses.replace(omni)).generate([question_of_item(x) for x in items])
+        if jax.default_backend() == "cpu":  # simulated devices only get into each other's way
+            params = jax.device_put(jax.device_get(omni.params), jax.local_devices()[0])
+            omni = dataclasses.replace(omni, params=params, mesh=None)
+        questions = [question_of_item(item) for item in items]
+        replies = Engine(omni).generate(questions, max_tokens=_MAX_TOKENS)
         right = [
             judge_number(reply.response, item).normalised
             for reply, item in zip(replies, items, strict=True)
