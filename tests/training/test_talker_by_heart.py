@@ -82,6 +82,7 @@ def learn(omni: Omni, batch: Batch) -> tuple[Omni, ThinkerOutput]:
     return dataclasses.replace(omni, params={**omni.params, "talker": learned}), output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reads_prompt", [False, True], ids=["own", "qwens"])
 def test_what_was_learned_by_heart_is_said_in_a_stream(tmp_path, reads_prompt):
     codes = [np.random.default_rng(n).integers(0, 28, 30 + 5 * n) for n in range(2)]
