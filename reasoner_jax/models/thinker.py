@@ -44,7 +44,7 @@ class Thinker(nn.Module):
         if not config.tie_embeddings:
             self.lm_head = Dense(config.vocab_size, ("embed", "vocab"), compute, use_bias=False)
         if spells:
-            # By way of a narrow layer, as in the run that learned to spell best; not compared alone.
+            # By way of a narrow layer, as in the run that spelled best; never compared alone.
             self.ctc_proj = Dense(config.audio.output_width, ("embed", None), compute)
             self.ctc_head = Dense(config.vocab_size, ("embed", "vocab"), compute)
 
