@@ -5,7 +5,7 @@ from reasoner_jax.sources import SOURCES, source
 
 def test_every_corpus_says_its_name_and_licence():
     for name in SOURCES:
-        options = {"num_problems": 1} if name == "simple_op" else {}
+        options = {"num_problems": 1} if name in ("simple_op", "spoken_facts") else {}
         corpus = source(name, **options)
         assert corpus.name == name
         assert corpus.licence
