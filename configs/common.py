@@ -55,6 +55,7 @@ def get_config(preset: str) -> ConfigDict:
             "lessons": {},
             "losses": {"response": 1.0, "reasoning": 1.0, "ctc": 0.0, "codes": 0.0},
             "optimizer": {
+                "method": "adamw",
                 "peak_rate": 1e-5,
                 "warmup_steps": 500,
                 "weight_decay": 0.1,
@@ -122,6 +123,7 @@ def lesson(config: ConfigDict, folder: str, **fields) -> ConfigDict:
         "codes": False,
         "spell": False,
         "allow_wait": False,
+        "tempo": (1.0, 1.0),
         "on_corrupt": "raise",
     }
     return ConfigDict({"data": config.get_ref("data") + f"/{folder}", **defaults, **fields})

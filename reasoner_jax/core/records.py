@@ -215,6 +215,10 @@ class Example:
     code_sources: Int[np.ndarray, " K"] | None = None
 
 
+END_OF_TRANSCRIPT = -2
+"""Stands behind the words of each example in `Batch.transcripts`."""
+
+
 @struct.dataclass
 class Batch:
     """Packed rows as device arrays; F is the frames of a chunk, E the most examples of a row.
@@ -230,8 +234,8 @@ class Batch:
             one behind the other), -1 for none; names the culprits of a non-finite loss.
         mel: audio chunks in the order of their placeholders; None in a batch of text.
         frames: valid frames of each chunk, 0 for padding; None in a batch of text.
-        transcripts: what is said in the row's audio, its examples one behind the other, -1 for
-            padding; None unless the CTC head trains.
+        transcripts: what is said in the row's audio, its examples one behind the other, each
+            with `END_OF_TRANSCRIPT` behind it; -1 for padding. None unless the CTC head trains.
         codes: target of each step of the talker, the row's examples one behind the other; -1 for
             none. None unless the talker trains.
         code_segment_ids: the segment that a step belongs to, 0 for padding; None as `codes`.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reasoner_jax.core.records import Example
+from reasoner_jax.core.records import END_OF_TRANSCRIPT, Example
 from reasoner_jax.core.text_feed import TEXT_PAD
 from reasoner_jax.data.dataset import CorruptRecordError
 from reasoner_jax.data.plan import Component, Placed, RowBudget
@@ -140,7 +140,8 @@ def _put_audio(row: Arrays, starts: dict, placed: Placed, example: Example | Non
 def _put_transcript(row: Arrays, starts: dict, placed: Placed, learns: bool) -> None:
     """Words of sound that is silenced are left out: there is nothing to spell."""
     words = placed.draft.example.transcript
-    if words is not None and learns:
+    if words is not None:
+        words = [*(words if learns else ()), END_OF_TRANSCRIPT]
         row["transcripts"][starts["words"] : starts["words"] + len(words)] = words
         starts["words"] += len(words)
 

@@ -241,7 +241,7 @@ def row_lengths(drafted: Draft, chunk_frames: int) -> tuple[int, ...]:
     """What a draft takes of a row, in the order of `RowBudget.as_array`."""
     num_chunks = -(-drafted.num_frames // chunk_frames)
     transcript = drafted.example.transcript
-    num_words = 0 if transcript is None else len(transcript)
+    num_words = 0 if transcript is None else len(transcript) + 1  # its end
     return drafted.num_inputs, num_chunks, drafted.num_codes, num_words, 1
 
 

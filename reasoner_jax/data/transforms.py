@@ -58,6 +58,9 @@ class Task:
         allow_wait: whether a response that is too short for its reasoning may be held back by
             silent <|wait|> tokens; otherwise such an example fits no schedule.
         spell: whether a CTC head learns the question's words from its audio.
+        tempo: from how much slower to how much faster the question is heard than it was spoken,
+            drawn anew in every epoch; the pitch stays. The few speakers of a small data set thus
+            do not become a habit.
     """
 
     prompt: Literal["audio", "text", "heard"] = "audio"
@@ -71,6 +74,7 @@ class Task:
     code_noise: float = 0.1
     allow_wait: bool = False
     spell: bool = False
+    tempo: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         kinds = {"prompt": ("audio", "text", "heard"), "target": ("transcript", "response")}
@@ -89,6 +93,10 @@ class Task:
                 f"task.weights is {self.weights}, expected a positive number for each of "
                 f"{len(self.schedules)} schedules, or none"
             )
+        if not 0.25 <= self.tempo[0] <= self.tempo[1] <= 4:
+            raise ValueError(
+                f"task.tempo is {self.tempo}, expected (slowest, fastest) between 0.25 and 4"
+            )
         if self.code_shift_samples < 0 or not 0 <= self.code_noise < 1:
             raise ValueError(
                 f"task.code_shift_samples is {self.code_shift_samples}, expected 0 or more; "
@@ -103,6 +111,7 @@ class Draft:
     Attributes:
         example: without mel and codes.
         num_frames: of its mel; 0 for a written question.
+        num_samples: of the sound that the mel is made of.
         num_codes: steps of the talker, see `data.talker_steps`; 0 unless the task wants codes.
         code_shift_samples: how much later the response begins.
         code_noise, code_seed: share of the codes to be replaced, and the seed of which and by what.
@@ -110,6 +119,7 @@ class Draft:
 
     example: Example
     num_frames: int = 0
+    num_samples: int = 0
     num_codes: int = 0
     code_shift_samples: int = 0
     code_noise: float = 0.0
@@ -148,7 +158,7 @@ def draft(
     Raises:
         ValueError: the tokenizer lacks a special token, or codes are wanted without a talker.
     """
-    num_frames = num_mel_frames(outline.num_samples) if task.prompt == "audio" else 0
+    num_frames = _num_frames(outline.num_samples, task, rng) if task.prompt == "audio" else 0
     num_audio = num_audio_tokens(num_frames) if num_frames else 0
     if task.prompt == "audio" and not num_audio:
         return Dropped("question not spoken")
@@ -174,7 +184,8 @@ def draft(
         spans=tuple(spans),
         transcript=_words(outline, frontend) if task.spell else None,
     )
-    drafted = Draft(example, num_frames, num_codes)
+    num_samples = outline.num_samples if num_frames else 0
+    drafted = Draft(example, num_frames, num_samples, num_codes)
     if not task.codes:
         return drafted
     return dataclasses.replace(
@@ -208,8 +219,8 @@ def complete(
     if drafted.num_frames:
         if waveform is None:
             raise ValueError(f"{name}: the draft hears a question of which there is no waveform")
-        mel = log_mel(waveform, frontend.num_mel_bins)
-        _check_length(name, "mel frames", drafted.num_frames, len(mel))
+        _check_length(name, "samples", drafted.num_samples, len(waveform))
+        mel = _stretched(log_mel(waveform, frontend.num_mel_bins), drafted.num_frames)
     spoken = {}
     if drafted.num_codes:
         encoder = frontend.speech_encoder
@@ -220,6 +231,24 @@ def complete(
         spoken = _talker_steps(drafted, frontend, response_codes)
         _check_length(name, "steps of the talker", drafted.num_codes, len(spoken["codes"]))
     return dataclasses.replace(drafted.example, mel=mel, **spoken)
+
+
+def _num_frames(num_samples: int, task: Task, rng: np.random.Generator) -> int:
+    """Mel frames of a sound at a tempo that the task allows."""
+    num_frames = num_mel_frames(num_samples)
+    if task.tempo == (1.0, 1.0):
+        return num_frames
+    return round(num_frames / rng.uniform(*task.tempo))
+
+
+def _stretched(mel: Float[np.ndarray, "T M"], num_frames: int) -> Float[np.ndarray, "T2 M"]:
+    """As many frames, each between the two that were next to it in time."""
+    if len(mel) == num_frames:
+        return mel
+    places = np.linspace(0, len(mel) - 1, num_frames)
+    before = places.astype(int)
+    share = (places - before)[:, None].astype(mel.dtype)
+    return mel[before] * (1 - share) + mel[np.minimum(before + 1, len(mel) - 1)] * share
 
 
 def _talker_of(frontend: Frontend) -> TalkerConfig:

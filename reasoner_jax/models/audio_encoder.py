@@ -104,7 +104,10 @@ class AudioEncoder(nn.Module):
 
     def setup(self) -> None:
         config, compute = self.config, self.compute
-        self.conv1 = Conv1d(config.width, 3, compute, padding=(1, 1), axes=(None, "embed"))
+        stride = 2 if config.halves_early else 1
+        self.conv1 = Conv1d(
+            config.width, 3, compute, stride=stride, padding=(1, 1), axes=(None, "embed")
+        )
         self.conv2 = Conv1d(
             config.width, 3, compute, stride=2, padding=(1, 1), axes=("channels", "embed")
         )
@@ -153,20 +156,26 @@ class AudioEncoder(nn.Module):
         batch, num_chunks, num_frames, num_bins = mel.shape
         x = mel.reshape(batch * num_chunks, num_frames, num_bins)
         valid = frames.reshape(-1)
-        inside = (jnp.arange(num_frames) < valid[:, None])[..., None]
-        x = jnp.where(inside, x, 0)
-        x = jnp.where(inside, nn.gelu(self.conv1(x), approximate=False), 0)
-        x = nn.gelu(self.conv2(x), approximate=False)
+        x = nn.gelu(self.conv1(_cut(x, valid)), approximate=False)
+        if self.config.halves_early:
+            valid = (valid + 1) // 2
+        x = nn.gelu(self.conv2(_cut(x, valid)), approximate=False)
         x = x + _sinusoids(x.shape[1], self.config.width).astype(x.dtype)
-        halved = (valid + 1) // 2
+        valid = (valid + 1) // 2
         if self.compute.scan_layers:
-            x, _ = self.layers(x, halved)
+            x, _ = self.layers(x, valid)
         else:
             for block in self.layers:
-                x, _ = block(x, halved)
-        x = (x[:, 0::2] + x[:, 1::2]) / 2
+                x, _ = block(x, valid)
+        if not self.config.halves_early:
+            x = (x[:, 0::2] + x[:, 1::2]) / 2
         x = self.ln_post(x).reshape(batch, num_chunks, num_frames // 4, -1)
         return x, jnp.arange(num_frames // 4) < num_chunk_tokens(frames)[..., None]
+
+
+def _cut(x: Float[Array, "B L D"], lengths: Int[Array, " B"]) -> Float[Array, "B L D"]:
+    """Zeros at and after each row's length."""
+    return jnp.where((jnp.arange(x.shape[1]) < lengths[:, None])[..., None], x, 0)
 
 
 def _sinusoids(length: int, width: int) -> Float[np.ndarray, "L D"]:

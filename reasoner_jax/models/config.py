@@ -71,7 +71,13 @@ class DecoderConfig:
 
 @dataclasses.dataclass(frozen=True)
 class AudioEncoderConfig:
-    """A Whisper encoder whose attention and positions restart every 2-second chunk."""
+    """A Whisper encoder whose attention and positions restart every 2-second chunk.
+
+    Attributes:
+        halves_early: whether the first convolution halves the frames too, so that the layers run
+            at the rate of the audio tokens, 25 a second, at half the cost; otherwise they run at
+            50 and what they give is pooled in pairs, as in Qwen2.5-Omni.
+    """
 
     num_mel_bins: int
     width: int
@@ -81,6 +87,7 @@ class AudioEncoderConfig:
     output_width: int
     chunk_frames: int = 200
     max_positions: int = 1500
+    halves_early: bool = False
 
     def __post_init__(self) -> None:
         if self.width % self.num_heads or self.width % 2:

@@ -212,6 +212,7 @@ TINY = OmniConfig(
             num_heads=4,
             output_width=128,
             chunk_frames=400,
+            halves_early=True,
         ),
         tie_embeddings=True,
         audio_token_id=4,

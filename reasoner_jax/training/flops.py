@@ -85,14 +85,16 @@ def _parts(config: OmniConfig, row: RowBudget, losses: Losses) -> list[_Part]:
     frames = row.chunks * thinker.audio.chunk_frames
     parts = []
     if row.chunks:
-        half = thinker.audio.chunk_frames / 2
-        width, layers = thinker.audio.width, thinker.audio.num_layers
-        parts.append(_Part(("thinker/audio_tower/conv1",), frames))
+        audio = thinker.audio
+        rate = 1 if audio.halves_early else 2  # of the layers, per audio token
+        length = audio.chunk_tokens * rate
+        pairs = row.chunks * audio.num_layers * length * length
+        parts.append(_Part(("thinker/audio_tower/conv1",), frames / 4 * 2 * rate))
         parts.append(
             _Part(
                 ("thinker/audio_tower/conv2", "thinker/audio_tower/layers"),
-                frames / 2,
-                row.chunks * layers * 4 * half * half * width,
+                frames / 4 * rate,
+                4 * pairs * audio.width,
             )
         )
         parts.append(_Part(("thinker/audio_tower/proj", "thinker/ctc_"), frames / 4))

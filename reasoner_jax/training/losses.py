@@ -11,9 +11,13 @@ import jax.numpy as jnp
 import optax
 
 from reasoner_jax.core.axes import Array, Bool, Float, Int
+from reasoner_jax.core.records import END_OF_TRANSCRIPT
 
 NUM_STREAMS = 5
 """Of `text.schedule.Stream`."""
+
+# In nats; what optax.ctc_loss takes for the logarithm of zero.
+_IMPOSSIBLE = -1e5
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
@@ -120,20 +124,31 @@ cross_entropy.defvjp(_forward, _backward)
 def ctc(
     logits: Float[Array, "B A V"],
     valid: Bool[Array, "B A"],
+    last: Bool[Array, "B A"],
     words: Int[Array, "B W"],
     blank: int,
 ) -> Float[Array, " B"]:
     """Connectionist temporal classification, the negative log-likelihood of each row's words.
 
-    A packed row's examples are one sequence: their audio and their words stand in the same order.
+    A packed row's examples are one sequence in which a word that none of them has, their end, is
+    certain at the last audio token of each and impossible elsewhere. So no word can be heard in
+    the sound of another example, and a row costs what its examples cost apart, but for the word
+    that their last 40 ms might have held.
+
     Source: Graves et al., "Connectionist Temporal Classification" (2006); optax.ctc_loss.
 
     Args:
         logits: of every audio token.
         valid: which of them are there; the others may stand anywhere.
-        words: the transcript, -1 for padding at its end.
+        last: which of them are the last of an example.
+        words: the transcripts, `END_OF_TRANSCRIPT` behind each, -1 for padding.
         blank: id of the blank.
     """
+    end = logits.shape[-1]
+    is_end = jnp.arange(end + 1) == end
+    logits = jnp.pad(logits, ((0, 0), (0, 0), (0, 1)))
+    logits = jnp.where(last[..., None] == is_end, logits, _IMPOSSIBLE)
+    words = jnp.where(words == END_OF_TRANSCRIPT, end, words)
     no_word = words < 0
     return optax.ctc_loss(
         logits,
@@ -142,6 +157,22 @@ def ctc(
         no_word.astype(jnp.float32),
         blank_id=blank,
     )
+
+
+def last_audio_tokens(
+    placeholder: Bool[Array, "B L"], segment_ids: Int[Array, "B L"], valid: Bool[Array, "B A"]
+) -> Bool[Array, "B A"]:
+    """Which audio tokens are the last of their example.
+
+    The i-th valid audio token of a row belongs where its i-th placeholder stands:
+
+        placeholder [0 1 1 0 1], segments [1 1 1 2 2], valid [1 0 1 1]  ->  [0 0 1 1]
+    """
+    order = jnp.argsort(~placeholder, axis=1, stable=True)
+    segments = jnp.take_along_axis(jnp.where(placeholder, segment_ids, 0), order, axis=1)
+    is_last = segments != jnp.pad(segments[:, 1:], ((0, 0), (0, 1)))
+    rank = jnp.clip(jnp.cumsum(valid, axis=1) - 1, 0, segments.shape[1] - 1)
+    return valid & jnp.take_along_axis(is_last, rank, axis=1)
 
 
 def by_stream(

@@ -1,4 +1,4 @@
-"""AdamW as a stage describes it; knows parameter paths, no network."""
+"""AdamW or Muon as a stage describes it; knows parameter paths and shapes, no network."""
 
 import re
 from collections.abc import Mapping
@@ -6,8 +6,12 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import optax
+from optax.contrib import MuonDimensionNumbers, muon
 
 from reasoner_jax.training.stage import Optimizer
+
+# Of an update at rate 1: about what AdamW's have (Liu et al., "Muon is Scalable for LLM Training").
+_MUON_RMS = 0.2
 
 
 def learning_rate(optimizer: Optimizer, num_steps: int) -> optax.Schedule:
@@ -23,14 +27,14 @@ def learning_rate(optimizer: Optimizer, num_steps: int) -> optax.Schedule:
 
 
 def make_optimizer(
-    optimizer: Optimizer, num_steps: int, params: Mapping[str, object]
+    optimizer: Optimizer, num_steps: int, params: Mapping[str, jax.Array | jax.ShapeDtypeStruct]
 ) -> optax.GradientTransformation:
     """The transformation of gradients into updates.
 
     Args:
         optimizer: the settings.
         num_steps: of the whole run, for the cosine.
-        params: trainable parameters by path; only the paths are read.
+        params: trainable parameters by path; only paths and shapes are read.
 
     Raises:
         ValueError: a factor's pattern matches no trainable parameter.
@@ -45,12 +49,38 @@ def make_optimizer(
     decays = {path: path.endswith("kernel") for path in params}
     steps = [
         optax.clip_by_global_norm(optimizer.clip_norm) if optimizer.clip_norm else None,
-        optax.scale_by_adam(optimizer.b1, optimizer.b2, optimizer.epsilon),
+        _direction(optimizer, params),
         optax.add_decayed_weights(optimizer.weight_decay, mask=decays),
         optax.stateless(lambda updates, _: {p: u * factors[p] for p, u in updates.items()}),
         optax.scale_by_learning_rate(learning_rate(optimizer, num_steps)),
     ]
     return optax.chain(*filter(None, steps))
+
+
+def _direction(
+    optimizer: Optimizer, params: Mapping[str, jax.Array | jax.ShapeDtypeStruct]
+) -> optax.GradientTransformation:
+    """Gradients to updates of a root mean square near 1 (Adam) or 0.2 (Muon), before any rate."""
+    if optimizer.method == "adamw":
+        return optax.scale_by_adam(optimizer.b1, optimizer.b2, optimizer.epsilon)
+    axes = {path: _matrix_axes(path, len(leaf.shape)) for path, leaf in params.items()}
+    return muon(
+        -1.0,  # this rate is undone by the sign that it has for descent
+        consistent_rms=_MUON_RMS,
+        muon_weight_dimension_numbers=axes,
+        adam_b1=optimizer.b1,
+        adam_b2=optimizer.b2,
+        eps=optimizer.epsilon,
+    )
+
+
+def _matrix_axes(path: str, rank: int) -> MuonDimensionNumbers | None:
+    """Input and output axes of what Muon moves; layers may be stacked. None for AdamW."""
+    if re.fullmatch(r".*/conv\d/kernel", path):
+        return MuonDimensionNumbers((0, 1), 2)
+    if re.fullmatch(r".*/layers(_\d+)?/.*/kernel", path):
+        return MuonDimensionNumbers(rank - 2, rank - 1)
+    return None
 
 
 def _factor(optimizer: Optimizer, path: str) -> float:

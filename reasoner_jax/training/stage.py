@@ -99,6 +99,7 @@ class Lesson:
     codes: bool = False
     spell: bool = False
     allow_wait: bool = False
+    tempo: tuple[float, float] = (1.0, 1.0)
     on_corrupt: str = "raise"
 
     def task(self, reply: Reply) -> Task:
@@ -115,6 +116,7 @@ class Lesson:
             codes=self.codes,
             spell=self.spell,
             allow_wait=self.allow_wait,
+            tempo=tuple(self.tempo),
         )
 
 
@@ -151,9 +153,11 @@ class LearningRate:
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """AdamW with linear warm-up, then a cosine down to `final_share` of the peak.
+    """AdamW or Muon with linear warm-up, then a cosine down to `final_share` of the peak.
 
     Attributes:
+        method: "adamw", or "muon" for the matrices of layers and convolutions and AdamW for the
+            rest; Muon's updates are scaled to the size of AdamW's, so that rates carry over.
         clip_norm: of the whole gradient; 0 for no clipping.
         weight_decay: of kernels; biases, norms and embeddings do not decay.
         factors: of the learning rate, by path.
@@ -162,6 +166,7 @@ class Optimizer:
     """
 
     peak_rate: float
+    method: str = "adamw"
     warmup_steps: int = 100
     final_share: float = 0.1
     b1: float = 0.9
@@ -171,6 +176,10 @@ class Optimizer:
     clip_norm: float = 1.0
     factors: tuple[LearningRate, ...] = ()
     ema_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.method not in ("adamw", "muon"):
+            raise ValueError(f"optimizer.method is {self.method!r}, expected adamw or muon")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -103,12 +103,15 @@ def _shardings(
     if mesh is None:
         return None
     everywhere = NamedSharding(mesh, PartitionSpec())
-    of_state = optax.tree_utils.tree_map_params(
-        optimizer,
-        lambda _, sharding: sharding,
-        jax.eval_shape(optimizer.init, dict(trainable)),
-        of_params,
-        transform_non_params=lambda _: everywhere,
+    shapes = {path: leaf.shape for path, leaf in trainable.items()}
+
+    def of_leaf(keys: tuple, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+        names = [getattr(key, "key", None) for key in keys]
+        found = [name for name in names if shapes.get(name) == leaf.shape]
+        return of_params[found[0]] if found else everywhere
+
+    of_state = jax.tree_util.tree_map_with_path(
+        of_leaf, jax.eval_shape(optimizer.init, dict(trainable))
     )
     return TrainState(everywhere, of_params, of_state, of_params if averages else None)
 

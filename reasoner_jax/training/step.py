@@ -238,7 +238,9 @@ def _ctc(
             "losses.ctc needs a network with a CTC head (the presets tiny and smol have one), and "
             "lessons with prompt 'audio' and spell=True"
         )
-    total = jnp.sum(losses.ctc(spelling, valid, batch.transcripts, blank))
+    placeholder = batch.tokens == thinker.config.audio_token_id
+    last = losses.last_audio_tokens(placeholder, batch.segment_ids, valid)
+    total = jnp.sum(losses.ctc(spelling, valid, last, batch.transcripts, blank))
     num_words = jnp.sum(batch.transcripts >= 0).astype(jnp.float32)
     return Metrics.zeros().replace(loss=scales.ctc * total, ctc=total, num_words=num_words)
 

@@ -80,11 +80,17 @@ def generate(config: OmniConfig, dtype: str) -> Json:
     transformers always builds a visual tower; this one has no layers, see `VISION_WIDTH`.
 
     Raises:
-        ValueError: a talker without token2wav, or a CTC head, which transformers cannot load.
+        ValueError: a talker without token2wav, a CTC head or an encoder that halves early, none of
+            which transformers can load.
     """
     if config.thinker.blank_token_id is not None:
         raise ValueError(
             "the network spells what it hears (thinker.blank_token_id), and transformers has no "
+            "such model; keep it as a checkpoint of ours"
+        )
+    if config.thinker.audio.halves_early:
+        raise ValueError(
+            "the audio encoder halves its frames early (halves_early), and transformers has no "
             "such model; keep it as a checkpoint of ours"
         )
     if (config.talker is None) != (config.token2wav is None):

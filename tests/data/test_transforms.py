@@ -170,6 +170,22 @@ def test_the_mel_is_that_of_the_waveform():
     assert drafted.example.mel is None
 
 
+def test_another_tempo_has_other_lengths_and_the_same_sound():
+    task = dataclasses.replace(HEAR, tempo=(0.5, 2.0))
+    lengths = {make(task, seed).num_frames for seed in range(20)}
+    assert len(lengths) > 10 and min(lengths) >= 50 and max(lengths) <= 200
+    drafted = make(task, 3)
+    sound = waveform(16_000, 4)
+    mel, example = log_mel(sound, 8), complete(drafted, FRONTEND, sound)
+    count = drafted.num_frames
+    assert len(example.mel) == count != 100
+    assert (example.tokens == TOKENIZER.token_id("<|AUDIO|>")).sum() == (count + 1) // 2 // 2
+    np.testing.assert_array_equal(example.mel[[0, -1]], mel[[0, -1]])
+    places = np.linspace(0, 99, count)
+    expected = np.interp(places, np.arange(100), mel[:, 5])
+    np.testing.assert_allclose(example.mel[:, 5], expected, atol=1e-5)
+
+
 class Doubler:
     """Four codes a second, each the sample's sign."""
 
@@ -200,7 +216,7 @@ def test_stored_codes_serve_where_there_is_no_encoder():
 
 
 def test_audio_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="train/00004: expected 100 mel frames, got 99"):
+    with pytest.raises(ValueError, match="train/00004: expected 16000 samples, got 15800"):
         complete(make(HEAR), FRONTEND, waveform(15_800))
     with pytest.raises(ValueError, match="no waveform"):
         complete(make(HEAR), FRONTEND)
@@ -227,6 +243,7 @@ def test_a_frontend_can_be_pickled():
         ({"schedules": ()}, "task.schedules is empty"),
         ({"weights": (1.0, 2.0)}, "task.weights is"),
         ({"weights": (0.0,)}, "task.weights is"),
+        ({"tempo": (1.2, 0.8)}, "task.tempo is"),
     ],
 )
 def test_a_task_that_makes_no_sense_is_refused(fields, message):

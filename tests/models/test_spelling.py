@@ -23,8 +23,8 @@ def new(config=CONFIG):
     return module, meta.unbox(variables["params"])
 
 
-def hear(module, params):
-    return module.apply({"params": params}, MEL, FRAMES, method="hear")
+def hear(module, params, mel=MEL, frames=FRAMES):
+    return module.apply({"params": params}, mel, frames, method="hear")
 
 
 def test_a_new_network_hears_what_it_spells_and_nothing_else():
@@ -34,6 +34,17 @@ def test_a_new_network_hears_what_it_spells_and_nothing_else():
     expected = jax.nn.softmax(spelling) @ table
     np.testing.assert_allclose(audio, expected, rtol=1e-5, atol=1e-6)
     assert valid.sum() == 25 and spelling.shape == (1, 50, CONFIG.vocab_size)
+
+
+def test_an_encoder_that_halves_early_gives_as_many_tokens_and_hears_no_padding():
+    audio_config = dataclasses.replace(CONFIG.audio, halves_early=True)
+    module, params = new(dataclasses.replace(CONFIG, audio=audio_config))
+    for frames in (100, 99, 97, 3, 1):
+        lengths = jnp.array([[frames]])
+        _, valid, spelling = hear(module, params, MEL, lengths)
+        _, _, other = hear(module, params, MEL.at[:, :, frames:].set(9.0), lengths)
+        assert valid.shape == (1, 50) and valid.sum() == (frames + 1) // 2 // 2
+        np.testing.assert_allclose(spelling[valid], other[valid], atol=1e-5)
 
 
 def test_a_word_spelled_with_certainty_is_that_words_vector():

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from reasoner_jax.core.records import END_OF_TRANSCRIPT
 from reasoner_jax.text.schedule import Stream
 from reasoner_jax.training import losses
 
@@ -75,22 +76,49 @@ def test_a_chunk_that_does_not_divide_is_refused():
 
 def test_ctc_of_packed_examples_skips_invalid_audio_wherever_it_stands():
     logits = jax.random.normal(jax.random.key(1), (1, 9, 6))
-    words = jnp.array([[2, 3, -1]])
-    whole = losses.ctc(logits, jnp.ones((1, 9), bool), words, 0)
+    words = jnp.array([[2, 3, END_OF_TRANSCRIPT, -1]])
+    last = jnp.arange(9)[None] == 8
+    whole = losses.ctc(logits, jnp.ones((1, 9), bool), last, words, 0)
     valid = jnp.array([[1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 0, 1]], bool)
     spread = jnp.full((1, 12, 6), 7.0).at[0, np.flatnonzero(valid[0])].set(logits[0])
-    np.testing.assert_allclose(losses.ctc(spread, valid, words, 0), whole, rtol=1e-5)
+    last = jnp.arange(12)[None] == 11
+    np.testing.assert_allclose(losses.ctc(spread, valid, last, words, 0), whole, rtol=1e-5)
+
+
+def test_ctc_of_a_packed_row_is_the_sum_of_its_examples():
+    logits = jax.random.normal(jax.random.key(3), (1, 11, 6))
+    ends = jnp.array([4, 10])
+    end = END_OF_TRANSCRIPT
+    row = jnp.array([[2, 3, end, 3, 3, 5, end, -1]])
+    last = (jnp.arange(11)[:, None] == ends).any(1)[None]
+    got = losses.ctc(logits, jnp.ones((1, 11), bool), last, row, 0)
+    apart = 0.0
+    for start, stop, words in ((0, 5, [2, 3]), (5, 11, [3, 3, 5])):
+        count = stop - start
+        last = jnp.arange(count)[None] == count - 1
+        words = jnp.array([[*words, end]])
+        apart += losses.ctc(logits[:, start:stop], jnp.ones((1, count), bool), last, words, 0)
+    np.testing.assert_allclose(got, apart, rtol=1e-5)
+
+
+def test_the_last_audio_token_of_each_example_is_found():
+    placeholder = jnp.array([[0, 1, 1, 0, 1, 1, 1], [0, 0, 0, 0, 1, 0, 0]], bool)
+    segments = jnp.array([[1, 1, 1, 2, 2, 3, 3], [1, 1, 1, 1, 1, 1, 0]])
+    valid = jnp.array([[1, 0, 1, 1, 1, 1, 0], [0, 0, 1, 0, 0, 0, 0]], bool)
+    got = losses.last_audio_tokens(placeholder, segments, valid)
+    assert got.astype(int).tolist() == [[0, 0, 1, 1, 0, 1, 0], [0, 0, 1, 0, 0, 0, 0]]
 
 
 def test_ctc_equals_the_sum_over_all_alignments():
-    logits = jax.random.normal(jax.random.key(2), (1, 4, 3))
+    logits = jax.random.normal(jax.random.key(2), (1, 5, 3))
     probabilities = jax.nn.softmax(logits[0])
     total = 0.0
     for path in np.ndindex(3, 3, 3, 3):
         merged = [s for place, s in enumerate(path) if place == 0 or s != path[place - 1]]
         if [s for s in merged if s != 0] == [1, 2]:
             total += np.prod([probabilities[t, s] for t, s in enumerate(path)])
-    got = losses.ctc(logits, jnp.ones((1, 4), bool), jnp.array([[1, 2]]), 0)
+    words = jnp.array([[1, 2, END_OF_TRANSCRIPT]])
+    got = losses.ctc(logits, jnp.ones((1, 5), bool), jnp.arange(5)[None] == 4, words, 0)
     np.testing.assert_allclose(got[0], -np.log(total), rtol=1e-5)
 
 

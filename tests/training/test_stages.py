@@ -161,8 +161,10 @@ def test_sharded_training_equals_unsharded(shape, places, tmp_path):
         np.testing.assert_allclose(got[path], leaf, atol=1e-4, err_msg=path)
 
 
-def test_the_shards_of_moments_lie_with_their_parameters(places, tmp_path):
-    trainer = Trainer(runs.stage(*places, mesh={"data": 1, "fsdp": -1}), tmp_path)
+@pytest.mark.parametrize("method", ["adamw", "muon"])
+def test_the_shards_of_moments_lie_with_their_parameters(method, places, tmp_path):
+    changes = dict(mesh={"data": 1, "fsdp": -1}, optimizer__method=method)
+    trainer = Trainer(runs.stage(*places, **changes), tmp_path)
     moments = jax.tree.leaves(trainer._state.opt_state)
     shardings = {(leaf.shape, leaf.sharding) for leaf in trainer._state.trainable.values()}
     for leaf in moments:

@@ -129,6 +129,37 @@ def test_factors_slow_what_they_name_and_only_kernels_decay():
         make_optimizer(settings, 10, {"b/kernel": jnp.ones(3)})
 
 
+def test_muon_moves_matrices_of_layers_by_orthogonal_steps_and_the_rest_by_adam():
+    params = {
+        "m/layers/q_proj/kernel": jnp.ones((2, 8, 16)),
+        "m/conv1/kernel": jnp.ones((3, 4, 6)),
+        "m/layers/q_proj/bias": jnp.ones((2, 16)),
+        "m/embed/embedding": jnp.ones((5, 8)),
+    }
+    settings = Optimizer(1.0, "muon", warmup_steps=0, weight_decay=0.0, clip_norm=0.0)
+    optimizer = make_optimizer(settings, 10, params)
+    keys = jax.random.split(jax.random.key(0), len(params))
+    grads = {
+        p: jax.random.normal(k, v.shape) for k, (p, v) in zip(keys, params.items(), strict=True)
+    }
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    for path, update in updates.items():
+        if path.endswith("kernel"):
+            # Singular values all near one another, against the gradient, of the size of Adam's.
+            matrices = update if "layers" in path else update.reshape(1, 12, 6)
+            values = jnp.linalg.svd(matrices, compute_uv=False)
+            assert values.max() < 1.8 * values.min(), path
+            assert 0.1 < jnp.sqrt(jnp.mean(update**2)) < 0.3, path
+        else:
+            np.testing.assert_allclose(jnp.abs(update), 1, atol=0.01, err_msg=path)
+        assert jnp.sum(update * grads[path]) < 0
+
+
+def test_another_optimiser_is_refused():
+    with pytest.raises(ValueError, match=r"optimizer\.method is 'sgd', expected adamw or muon"):
+        Optimizer(1.0, "sgd")
+
+
 def test_split_and_join_are_inverse():
     params = {"a": {"b": 1, "c": 2}, "d": 3}
     trainable, frozen = state.split(params, ["a/b"])
