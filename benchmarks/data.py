@@ -28,7 +28,7 @@ def make(options: argparse.Namespace, limit: int, spoken: bool, directory: Path)
     config.sources.gsm8k.location = options.gsm8k
     config.limit = limit
     config.speak.enabled = spoken
-    config.speak.response.enabled = options.responses
+    config.speak.response.share = float(options.responses)
     runner_local.run(Recipe(config.to_dict()), directory, num_workers=options.num_workers)
     return facts_of(directory)
 

@@ -22,6 +22,9 @@ THINKER = "thinker/(model/(layers|norm)/.*|lm_head/.*)"
 TIED_THINKER = "thinker/model/(layers|norm)/.*"
 TALKER = "talker/.*"
 
+TEMPO = (0.85, 1.15)
+"""Of questions heard by an encoder that learns from few recordings."""
+
 
 def parse(argument: str, options: tuple[str, ...] = ()) -> tuple[str, set[str]]:
     """The argument of a config file: "3b,encoder" -> ("3b", {"encoder"}).
@@ -105,7 +108,7 @@ def _for_tiny(config: ConfigDict) -> None:
     config.data = "runs/quickstart/data"
     config.model.update(dtype="float32", remat="none")
     config.reply.system = ""
-    config.optimizer.update(peak_rate=3e-3, warmup_steps=30, weight_decay=0.05)
+    config.optimizer.update(method="muon", peak_rate=6e-3, warmup_steps=30, weight_decay=0.05)
     config.train.update(batch_rows=8, tokens=384, num_workers=0)
     config.mesh.update(data=-1, fsdp=1)
     config.evaluate.update(every=0)

@@ -1,8 +1,8 @@
-"""What `launch/synthesize.py` makes: gsm8k, full, facts, or one of the quickstart's four sets.
+"""What `launch/synthesize.py` makes: gsm8k, full, facts, or one of the quickstart's three sets.
 
-    quickstart             spoken questions, to hear and to answer
+    quickstart             spoken questions, to hear and to answer; a quarter of the responses is
+                           spoken too, for the talker
     quickstart_written     more of the same, written: thinking is learned cheaper by reading
-    quickstart_responses   questions and responses spoken, for the talker
     quickstart_held_out    numbers that none of the others has, for evaluation
     facts                  questions to be reasoned out without any sum (`sources.spoken_facts`);
                            --config.sources.spoken_facts.split=held_out makes an evaluation set
@@ -27,7 +27,6 @@ from reasoner_jax.synthesis.verify_speech import SpeechLimits
 NAMES = (
     "quickstart",
     "quickstart_written",
-    "quickstart_responses",
     "quickstart_held_out",
     "gsm8k",
     "full",
@@ -77,7 +76,7 @@ def _quickstart_problems(name: str) -> dict:
     """Mostly sums and differences of 0 to 99; `simple_op` reserves pairs of them for evaluation."""
     digits, long = ("add", "subtract"), ("add_long", "subtract_long")
     words = ("gain", "lose", "two_step")
-    sizes = {"": 2600, "_written": 6000, "_responses": 600, "_held_out": 420}
+    sizes = {"": 3000, "_written": 6000, "_held_out": 420}
     suffix = name.removeprefix("quickstart")
     return {
         "num_problems": sizes[suffix],
@@ -91,14 +90,19 @@ def _quickstart_problems(name: str) -> dict:
 
 
 def _for_quickstart(config: ConfigDict, name: str) -> None:
-    """Quick to make and quick to learn: one voice that says the same text the same way."""
+    """Quick to make and quick to learn: one voice that says a sentence always the same way."""
     config.prepare.style = "digits"
     config.check.recognizer = ""  # checked by length, level and pauses; Whisper takes minutes
     config.speak.enabled = name != "quickstart_written"
-    config.speak.response.enabled = name == "quickstart_responses"
+    config.speak.response.share = 0.25 if name == "quickstart" else 0.0
     config.speak.back_ends.piper.variation = 0.0
-    config.speak.variety.pitch_semitones = (0.0, 0.0)
-    config.speak.variety.room_share = 0.0
+    config.speak.variety.update(
+        speed=(1.0, 1.25),
+        pitch_semitones=(0.0, 0.0),
+        noise_share=0.3,
+        noise_db=(15.0, 30.0),
+        room_share=0.0,
+    )
     if name == "quickstart_held_out":
         config.output.split = "held_out"
 
@@ -165,7 +169,7 @@ def _speak() -> dict:
             "room_s": (0.1, 0.5),
         },
         # For the talker: one voice, dry and clean.
-        "response": {"enabled": True, "back_end": "piper", "voice_id": "en_US-joe-medium"},
+        "response": {"share": 1.0, "back_end": "piper", "voice_id": "en_US-joe-medium"},
         # Recordings of a question before it is dropped.
         "num_tries": 2,
     }

@@ -32,9 +32,9 @@ def _alignment(config: ConfigDict) -> ConfigDict:
     config.train.steps = 2_000
     if common.is_from_nothing(config):
         config.trainable = (common.ENCODER, common.SPELLER)
-        config.lessons.spoken.update(spell=True)
+        config.lessons.spoken.update(spell=True, tempo=common.TEMPO)
         config.losses.update(response=0.0, reasoning=0.0, ctc=1.0)
-        config.train.update(steps=900, batch_rows=4)
+        config.train.update(steps=600, batch_rows=4)
     else:
         config.init_from = "Qwen/Qwen2.5-Omni-3B".replace("3B", config.model.preset.upper())
     return config
@@ -59,5 +59,5 @@ def _tokens(config: ConfigDict) -> ConfigDict:
             instruction="Write down what is said.",
             weight=4.0,
         )
-        config.train.steps = 150
+        config.train.steps = 60
     return config

@@ -20,6 +20,7 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.trainable = (common.EMBEDDINGS, common.TIED_THINKER)
         # One network for all three modes, drawn evenly, so that they can be compared.
         config.reply.modes = ("in_speaking", "before_speaking", "direct")
+        # Words as a CTC head would spell them, so that stage 4 finds what it knows.
         config.lessons.written.update(prompt="heard")
-        config.train.steps = 1100
+        config.train.steps = 280
     return config

@@ -29,10 +29,10 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.lessons.written = common.lesson(config, "written", prompt="heard", weight=0.5)
         # The encoder has not learned to hear yet: it goes on, and so does spelling.
         config.trainable += (common.SPELLER,)
-        config.lessons.spoken.update(spell=True)
+        config.lessons.spoken.update(spell=True, tempo=common.TEMPO)
         config.losses.ctc = 0.3
-        config.optimizer.peak_rate = 1.5e-3
-        config.train.update(steps=700, batch_rows=4)
+        config.optimizer.peak_rate = 3e-3
+        config.train.update(steps=500, batch_rows=4)
         config.evaluate.data = config.get_ref("data") + "/held_out"
         config.evaluate.update(num_answers=96, num_batches=2, best="answers/right", better="max")
     if trains_encoder:

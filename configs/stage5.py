@@ -19,7 +19,9 @@ def get_config(argument: str = "3b") -> ConfigDict:
     config.init_from = "runs/stage4/best"
     config.trainable = (common.TALKER,)
     config.losses.update(response=0.0, reasoning=0.0, codes=1.0)
-    config.lessons.responses = common.lesson(config, "responses", codes=True)
+    # A tiny network's spoken problems have their responses with them, see `configs/data.py`.
+    folder = "spoken" if common.is_from_nothing(config) else "responses"
+    config.lessons.responses = common.lesson(config, folder, codes=True)
     config.optimizer.peak_rate = 1e-4
     if common.is_from_nothing(config):
         config.reply.modes = ("in_speaking", "before_speaking", "direct")

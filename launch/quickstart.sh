@@ -29,9 +29,8 @@ part() {
 echo "environment $((SECONDS - started))" >> "$run/seconds.txt"
 
 speak() { python launch/synthesize.py --config="configs/data.py:$1" --out="$run/data/$2"; }
-part speech_of_questions speak quickstart spoken
+part speech speak quickstart spoken
 part written_problems speak quickstart_written written
-part speech_of_responses speak quickstart_responses responses
 part speech_held_out speak quickstart_held_out held_out
 
 part training python launch/run.py --recipe=tiny --data="$run/data" --workdir="$run" --nooverview

@@ -123,6 +123,6 @@ def fit_feed(
     if not responses:
         raise ValueError(
             "no response of the data sets is spoken, so their pace is unknown; make a data set "
-            "with --config.speak.response.enabled=True"
+            "with --config.speak.response.share=1.0"
         )
     return TextFeed.fit(responses, lengths, codes, lead_codes=lead_codes)

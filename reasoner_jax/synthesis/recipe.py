@@ -164,6 +164,7 @@ def _speech(values: Mapping[str, Any]) -> Speech:
         speakers=speakers,
         options=VoiceOptions(voices=choices, **ranges),
         response_voice=_response_voice(speak["response"]),
+        response_share=speak["response"]["share"],
         recognizer=_recognizer(check),
         limits=SpeechLimits(**check["limits"]),
         num_tries=speak["num_tries"],
@@ -171,7 +172,7 @@ def _speech(values: Mapping[str, Any]) -> Speech:
 
 
 def _response_voice(response: Mapping[str, Any]) -> Voice | None:
-    if not response["enabled"]:
+    if not response["share"]:
         return None
     return Voice(response["back_end"], response["voice_id"])
 

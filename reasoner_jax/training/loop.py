@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import signal
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -30,8 +29,9 @@ from reasoner_jax.data.plan import Component, RowBudget, balanced_budget
 from reasoner_jax.data.transforms import Frontend
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.training import checkpoint, flops, network, series, state, workdir
+from reasoner_jax.training.meter import Figures, Meter
 from reasoner_jax.training.optimizer import learning_rate, make_optimizer
-from reasoner_jax.training.stage import Losses, Stage
+from reasoner_jax.training.stage import Stage
 from reasoner_jax.training.step import (
     EvalStep,
     Metrics,
@@ -42,7 +42,6 @@ from reasoner_jax.training.step import (
 )
 from reasoner_jax.weights.load import manifest_of
 
-Figures = dict[str, float]
 Answer = Callable[[Omni], Figures]
 """Measures a network by real decoding."""
 
@@ -178,7 +177,7 @@ class Trainer:
         answer: Answer | None,
     ) -> None:
         stage, rate = self.stage, learning_rate(self.stage.optimizer, self.stage.train.steps)
-        meter = _Meter(self._sizes())
+        meter = Meter(self._sizes())
         # A step is looked at when the next one is under way, so that the device never waits.
         under_way: deque[tuple[int, Metrics, np.ndarray]] = deque()
         number = self.step
@@ -343,55 +342,6 @@ class Trainer:
         if jax.process_count() > 1:
             return bool(multihost_utils.reached_preemption_sync_point(number))
         return self._stop_signal != 0
-
-
-class _Meter:
-    """Sums of steps, and where the time went, between two reports."""
-
-    def __init__(self, sizes: Figures) -> None:
-        self._sizes = sizes
-        self._peak = flops.peak(jax.devices()[0])
-        self._start()
-
-    def _start(self) -> None:
-        self._total, self._count = Metrics.zeros(), 0
-        self._since_s, self._waited_s = time.monotonic(), 0.0
-
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Time spent for data."""
-        since_s = time.monotonic()
-        yield
-        self._waited_s += time.monotonic() - since_s
-
-    @contextlib.contextmanager
-    def pausing(self) -> Iterator[None]:
-        """Time that does not count."""
-        since_s = time.monotonic()
-        yield
-        self._since_s += time.monotonic() - since_s
-
-    def add(self, metrics: Metrics) -> None:
-        """One more step."""
-        self._total = self._total + metrics
-        self._count += 1
-
-    def read(self, weights: Losses) -> Figures:
-        """Means since the last call."""
-        figures = summary(self._total, weights)
-        passed_s = max(time.monotonic() - self._since_s, 1e-9)
-        rate = self._count / passed_s
-        figures |= {
-            "gradient_norm": float(self._total.gradient_norm) / max(self._count, 1),
-            "steps_per_s": rate,
-            "tokens_per_s": float(self._total.num_tokens) / passed_s,
-            "data_wait_share": self._waited_s / passed_s,
-            "tflop_per_s": rate * self._sizes["flop_per_step"] / 1e12,
-        }
-        if self._peak is not None:
-            figures["mfu"] = rate * self._sizes["flop_per_step"] / self._peak / jax.device_count()
-        self._start()
-        return figures
 
 
 def row_budget(stage: Stage, components: tuple[Component, ...], frontend: Frontend) -> RowBudget:

