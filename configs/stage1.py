@@ -28,14 +28,14 @@ def _alignment(config: ConfigDict) -> ConfigDict:
         config, "spoken", target="transcript", instruction="Write down what is said."
     )
     config.reply.control_tokens = False
-    config.optimizer.peak_rate = 1e-3
     config.train.steps = 2_000
     if common.is_from_nothing(config):
         config.trainable = (common.ENCODER, common.SPELLER)
         config.lessons.spoken.update(spell=True, tempo=common.TEMPO)
         config.losses.update(response=0.0, reasoning=0.0, ctc=1.0)
-        config.train.update(steps=600, batch_rows=4)
+        config.train.update(steps=800, batch_rows=4)
     else:
+        config.optimizer.peak_rate = 1e-3
         config.init_from = "Qwen/Qwen2.5-Omni-3B".replace("3B", config.model.preset.upper())
     return config
 

@@ -22,5 +22,7 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.trainable = (common.ADAPTER, common.EMBEDDINGS, common.TIED_THINKER)
         # Reading costs less than hearing: how to reckon is learned from plain words.
         config.lessons.written.update(weight=8.0)
-        config.train.steps = 220
+        config.losses.response = 0.5  # its phrases are drawn, so much of it cannot be learned
+        config.optimizer.peak_rate = 1e-2
+        config.train.steps = 400
     return config

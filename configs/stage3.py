@@ -22,5 +22,6 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.reply.modes = ("in_speaking", "before_speaking", "direct")
         # Words as a CTC head would spell them, so that stage 4 finds what it knows.
         config.lessons.written.update(prompt="heard")
-        config.train.steps = 280
+        config.losses.response = 0.5
+        config.train.steps = 450
     return config

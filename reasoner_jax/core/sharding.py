@@ -147,3 +147,8 @@ def _divisible(
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Leading axis split over data and fsdp, the rest replicated."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+
+
+def batch_shards(mesh: Mesh | None) -> int:
+    """Parts that `batch_sharding` cuts a batch into; 1 without a mesh."""
+    return 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]

@@ -203,6 +203,7 @@ TINY = OmniConfig(
             num_kv_heads=2,
             head_dim=32,
             mrope_section=(4, 6, 6),
+            rope_theta=10_000.0,
             max_length=4096,
         ),
         audio=AudioEncoderConfig(

@@ -20,7 +20,7 @@ NUM_STREAMS = 5
 _IMPOSSIBLE = -1e5
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
 def cross_entropy(
     hidden: Float[Array, "N D"],
     head: Float[Array, "D V"],
@@ -28,6 +28,7 @@ def cross_entropy(
     weights: Float[Array, " N"],
     chunk_tokens: int,
     head_is_table: bool,
+    num_shards: int = 1,
 ) -> tuple[Float[Array, ""], Float[Array, " N"], Bool[Array, " N"]]:
     """Weighted cross-entropy over a large vocabulary, without ever holding all logits.
 
@@ -40,15 +41,18 @@ def cross_entropy(
             to it.
         targets: token ids; arbitrary where the weight is 0.
         weights: of each target.
-        chunk_tokens: N must be a multiple; 0 for all at once.
+        chunk_tokens: tokens of each shard in a chunk; N / num_shards must be a multiple. 0 for all
+            at once.
         head_is_table: see `head`.
+        num_shards: parts of the N tokens that lie on different devices. Every chunk takes as much
+            of each: a loop over chunks that lie on one device each would leave the others idle.
 
     Returns:
         The weighted sum, which has gradients to `hidden` and `head`; every token's own cross-
         entropy in nats, and whether its target is the likeliest token; those two have none.
     """
     total, each, correct, _ = _in_chunks(
-        hidden, head, targets, weights, chunk_tokens, head_is_table, with_gradients=False
+        hidden, head, targets, weights, chunk_tokens, head_is_table, num_shards, False
     )
     return total, each, correct
 
@@ -60,13 +64,14 @@ def _in_chunks(
     weights: Float[Array, " N"],
     chunk_tokens: int,
     head_is_table: bool,
+    num_shards: int,
     with_gradients: bool,
 ) -> tuple[Array, Array, Array, tuple[Array, Array] | None]:
-    num_tokens = hidden.shape[0]
-    size = chunk_tokens or num_tokens
-    if num_tokens % size:
+    shard_tokens = hidden.shape[0] // num_shards
+    size = chunk_tokens or shard_tokens
+    if hidden.shape[0] % num_shards or shard_tokens % size:
         raise ValueError(
-            f"chunk_tokens is {size}, expected a divisor of the {num_tokens} tokens of a part"
+            f"chunk_tokens is {size}, expected a divisor of the {shard_tokens} tokens of a part"
         )
     contract = ((1,), (1 if head_is_table else 0,))
     narrow = head.astype(hidden.dtype)
@@ -92,27 +97,33 @@ def _in_chunks(
         return head_gradient + of_head, (jnp.sum(weight * each), each, correct, of_x)
 
     start = jnp.zeros(head.shape, jnp.float32) if with_gradients else None
-    if size == num_tokens:
+    if size == shard_tokens:
         of_head, (total, each, correct, of_hidden) = one(start, (hidden, targets, weights))
     else:
-        chunks = jax.tree.map(
-            lambda a: a.reshape(-1, size, *a.shape[1:]), (hidden, targets, weights)
-        )
-        of_head, (totals, each, correct, of_hidden) = jax.lax.scan(one, start, chunks)
-        total, each, correct = totals.sum(), each.reshape(-1), correct.reshape(-1)
-        of_hidden = None if of_hidden is None else of_hidden.reshape(hidden.shape)
+
+        def cut(a: Array) -> Array:
+            parts = a.reshape(num_shards, -1, size, *a.shape[1:]).swapaxes(0, 1)
+            return parts.reshape(len(parts), -1, *a.shape[1:])
+
+        def join(a: Array) -> Array:
+            parts = a.reshape(len(a), num_shards, size, *a.shape[2:]).swapaxes(0, 1)
+            return parts.reshape(-1, *a.shape[2:])
+
+        chunks = jax.tree.map(cut, (hidden, targets, weights))
+        of_head, (totals, *others) = jax.lax.scan(one, start, chunks)
+        total, (each, correct, of_hidden) = totals.sum(), jax.tree.map(join, tuple(others))
     return total, each, correct, (of_hidden, of_head) if with_gradients else None
 
 
-def _forward(hidden, head, targets, weights, chunk_tokens, head_is_table):
+def _forward(hidden, head, targets, weights, chunk_tokens, head_is_table, num_shards):
     total, each, correct, gradients = _in_chunks(
-        hidden, head, targets, weights, chunk_tokens, head_is_table, with_gradients=True
+        hidden, head, targets, weights, chunk_tokens, head_is_table, num_shards, True
     )
     of_hidden, of_head = gradients
     return (total, each, correct), (of_hidden, of_head.astype(head.dtype))
 
 
-def _backward(chunk_tokens, head_is_table, gradients, cotangents):
+def _backward(chunk_tokens, head_is_table, num_shards, gradients, cotangents):
     of_hidden, of_head = gradients
     scale = cotangents[0]
     return (scale * of_hidden).astype(of_hidden.dtype), scale * of_head, None, None

@@ -128,7 +128,7 @@ class Losses:
         response, reasoning: of the thinker's targets, by stream; both are one term.
         ctc: of the words heard.
         codes: of the talker's speech codes.
-        chunk_tokens: tokens whose logits exist at once; 0 for all.
+        chunk_tokens: tokens whose logits exist at once on a device; 0 for all.
     """
 
     response: float = 1.0

@@ -18,6 +18,7 @@ import optax
 
 from reasoner_jax.core.axes import Array, Bool, Float
 from reasoner_jax.core.records import Batch
+from reasoner_jax.core.sharding import batch_shards
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.models.thinker import Thinker, ThinkerOutput
 from reasoner_jax.text.schedule import Stream
@@ -181,7 +182,8 @@ def _sums(weights: Losses, omni: Omni, params: dict, batch: Batch, scales: _Scal
             variables, embeddings, batch.positions, batch.segment_ids, method="decode"
         )
         if weights.tokens:
-            metrics += _tokens(weights, thinker, params["thinker"], output, batch, scales)
+            shards = batch_shards(omni.mesh)
+            metrics += _tokens(weights, thinker, params["thinker"], output, batch, scales, shards)
         if weights.codes:
             metrics += _codes(omni, params, output, batch, scales)
     return metrics.replace(num_tokens=jnp.sum(batch.segment_ids > 0).astype(jnp.float32))
@@ -194,6 +196,7 @@ def _tokens(
     output: ThinkerOutput,
     batch: Batch,
     scales: _Scales,
+    num_shards: int,
 ) -> Metrics:
     tied = thinker.config.tie_embeddings
     head = params["model"]["embed_tokens"]["embedding"] if tied else params["lm_head"]["kernel"]
@@ -202,14 +205,16 @@ def _tokens(
     scale = scale.at[Stream.REASONING].set(scales.reasoning)
     of_target = jnp.where(batch.loss_mask, scale[batch.streams], 0)
     shape, num_tokens = batch.targets.shape, batch.targets.size
-    chunk = weights.chunk_tokens if weights.chunk_tokens < num_tokens else 0
+    shard_tokens = num_tokens // num_shards
+    chunk = weights.chunk_tokens if weights.chunk_tokens < shard_tokens else 0
     loss, each, correct = losses.cross_entropy(
         output.hidden_states.reshape(num_tokens, -1),
         head,
         batch.targets.reshape(-1),
         of_target.reshape(-1),
-        _divisor(num_tokens, chunk),
+        _divisor(shard_tokens, chunk),
         tied,
+        num_shards,
     )
     count = functools.partial(losses.by_stream, streams=batch.streams, mask=batch.loss_mask)
     return Metrics.zeros().replace(

@@ -28,14 +28,14 @@ def plain(hidden, table, targets, weights):
     return jnp.sum(weights * each)
 
 
-@pytest.mark.parametrize("chunk", [0, 4, 8, 24])
+@pytest.mark.parametrize(("chunk", "shards"), [(0, 1), (4, 1), (8, 1), (24, 1), (0, 2), (4, 3)])
 @pytest.mark.parametrize("is_table", [True, False])
-def test_the_chunked_loss_and_its_gradient_equal_the_plain_ones(chunk, is_table):
+def test_the_chunked_loss_and_its_gradient_equal_the_plain_ones(chunk, shards, is_table):
     hidden, table, targets, weights = arrays()
 
     def chunked(hidden, table):
         head = table if is_table else table.T
-        return losses.cross_entropy(hidden, head, targets, weights, chunk, is_table)[0]
+        return losses.cross_entropy(hidden, head, targets, weights, chunk, is_table, shards)[0]
 
     expected, slopes = jax.value_and_grad(plain, (0, 1))(hidden, table, targets, weights)
     got, got_slopes = jax.jit(jax.value_and_grad(chunked, (0, 1)))(hidden, table)
@@ -56,7 +56,7 @@ def test_it_scales_with_what_is_made_of_it():
 
 def test_every_token_has_its_own_cross_entropy_and_verdict():
     hidden, table, targets, weights = arrays()
-    _, each, correct = losses.cross_entropy(hidden, table, targets, weights, 8, True)
+    _, each, correct = losses.cross_entropy(hidden, table, targets, weights, 4, True, 2)
     logits = hidden @ table.T
     expected = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
     np.testing.assert_allclose(each, expected, rtol=1e-5)

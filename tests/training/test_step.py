@@ -151,7 +151,8 @@ def test_muon_moves_matrices_of_layers_by_orthogonal_steps_and_the_rest_by_adam(
             assert values.max() < 1.8 * values.min(), path
             assert 0.1 < jnp.sqrt(jnp.mean(update**2)) < 0.3, path
         else:
-            np.testing.assert_allclose(jnp.abs(update), 1, atol=0.01, err_msg=path)
+            sizes = np.abs(update)  # Adam with Nesterov's momentum: all alike in the first step
+            np.testing.assert_allclose(sizes, sizes.max(), rtol=1e-3, err_msg=path)
         assert jnp.sum(update * grads[path]) < 0
 
 
