@@ -6,7 +6,9 @@
                                                 trained: adapter, embeddings, thinker
 
 The encoder stays as it was released. The preset tiny has none to start from: there phase a trains
-encoder and a CTC head on the words of the question, and the adapter is silent until phase b.
+encoder and a CTC head on the words of the question, and the adapter stays silent, then and later:
+what the head spells is heard in the decoder's own words (`Thinker.hear`), and an adapter that
+learns beside them grows twenty times as loud.
 """
 
 from ml_collections import ConfigDict
@@ -33,7 +35,7 @@ def _alignment(config: ConfigDict) -> ConfigDict:
         config.trainable = (common.ENCODER, common.SPELLER)
         config.lessons.spoken.update(spell=True, tempo=common.TEMPO)
         config.losses.update(response=0.0, reasoning=0.0, ctc=1.0)
-        config.train.update(steps=800, batch_rows=4)
+        config.train.update(steps=750, batch_rows=4)
     else:
         config.optimizer.peak_rate = 1e-3
         config.init_from = "Qwen/Qwen2.5-Omni-3B".replace("3B", config.model.preset.upper())
@@ -49,7 +51,7 @@ def _tokens(config: ConfigDict) -> ConfigDict:
     config.init_from = "runs/stage1a/best"
     config.train.steps = 2_000
     if common.is_from_nothing(config):
-        config.trainable = (common.ADAPTER, common.EMBEDDINGS, common.TIED_THINKER)
+        config.trainable = (common.EMBEDDINGS, common.TIED_THINKER)
         # To repeat what was heard is to find words among blanks, which every later stage needs.
         config.lessons.written = common.lesson(
             config,

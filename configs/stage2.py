@@ -19,10 +19,10 @@ def get_config(argument: str = "3b") -> ConfigDict:
     config.lessons.spoken = common.lesson(config, "spoken")
     config.lessons.written = common.lesson(config, "written", prompt="text")
     if common.is_from_nothing(config):
-        config.trainable = (common.ADAPTER, common.EMBEDDINGS, common.TIED_THINKER)
+        config.trainable = (common.EMBEDDINGS, common.TIED_THINKER)
         # Reading costs less than hearing: how to reckon is learned from plain words.
         config.lessons.written.update(weight=8.0)
         config.losses.response = 0.5  # its phrases are drawn, so much of it cannot be learned
         config.optimizer.peak_rate = 1e-2
-        config.train.steps = 400
+        config.train.steps = 350
     return config

@@ -23,16 +23,16 @@ def get_config(argument: str = "3b") -> ConfigDict:
     config.trainable = (common.ADAPTER, common.THINKER)
     config.lessons.spoken = common.lesson(config, "spoken")
     if common.is_from_nothing(config):
-        config.trainable = (common.ADAPTER, common.EMBEDDINGS, common.TIED_THINKER)
+        config.trainable = (common.EMBEDDINGS, common.TIED_THINKER)
         config.reply.modes = ("in_speaking", "before_speaking", "direct")
         # Some reading keeps what was learned by reading.
-        config.lessons.written = common.lesson(config, "written", prompt="heard", weight=0.5)
+        config.lessons.written = common.lesson(config, "written", prompt="heard")
         # The encoder has not learned to hear yet: it goes on, and so does spelling.
         config.trainable += (common.SPELLER,)
         config.lessons.spoken.update(spell=True, tempo=common.TEMPO)
         config.losses.update(response=0.5, ctc=0.3)
-        config.optimizer.peak_rate = 3e-3
-        config.train.update(steps=550, batch_rows=4)
+        config.optimizer.update(peak_rate=3e-3, final_share=0.03)
+        config.train.update(steps=600, batch_rows=4)
         config.evaluate.data = config.get_ref("data") + "/held_out"
         config.evaluate.update(num_answers=96, num_batches=2, best="answers/right", better="max")
     if trains_encoder:

@@ -26,6 +26,6 @@ def get_config(argument: str = "3b") -> ConfigDict:
     if common.is_from_nothing(config):
         config.reply.modes = ("in_speaking", "before_speaking", "direct")
         config.codec = "fit"
-        config.optimizer.update(peak_rate=3e-3, weight_decay=0.1, b2=0.98, final_share=0.03)
-        config.train.update(steps=700, batch_rows=4)
+        config.optimizer.update(peak_rate=6e-3, weight_decay=0.1, final_share=0.03)
+        config.train.update(steps=600, batch_rows=4)
     return config

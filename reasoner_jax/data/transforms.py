@@ -306,15 +306,17 @@ def as_spelled(words: list[int], blank: int, rng: np.random.Generator) -> list[i
 
     [7, 8, 8]  ->  [0, 7, 7, 0, 0, 8, 0, 8]     with blank 0, for one
 
-    The pace is drawn for each text, as speakers have one: up to four blanks a word on average.
+    The pace is drawn for each text, as speakers have one: up to six blanks a word on average. Their
+    numbers fall off like a geometric series, as such a head may spell two words at once and then
+    nothing for half a second.
     """
     frames: list[int] = []
-    blanks_per_word = rng.uniform(0.3, 4.0)
+    stop = 1 / (1 + rng.uniform(0.5, 6.0))
     for place, word in enumerate(words):
         repeated = place > 0 and word == words[place - 1]
-        frames += [blank] * max(int(rng.poisson(blanks_per_word)), int(repeated))
+        frames += [blank] * max(int(rng.geometric(stop)) - 1, int(repeated))
         frames += [word] * (1 + int(rng.random() < 0.15))
-    return frames + [blank] * int(rng.poisson(blanks_per_word))
+    return frames + [blank] * (int(rng.geometric(stop)) - 1)
 
 
 @functools.lru_cache(maxsize=64)
