@@ -20,11 +20,13 @@ from pathlib import Path
 import jax
 from absl import app, flags
 from clu import parameter_overview
+from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict, config_flags
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from reasoner_jax.core.sharding import make_mesh
 from reasoner_jax.evaluation.condition import question_of_item
 from reasoner_jax.evaluation.item_set import DatasetSet, limited
 from reasoner_jax.evaluation.judge import judge_number
@@ -136,10 +138,10 @@ def _answer(settings: Evaluate) -> Answer | None:
 
     def answer(omni: Omni) -> Figures:
         if jax.default_backend() == "cpu":  # simulated devices only get into each other's way
-            params = jax.device_put(jax.device_get(omni.params), jax.local_devices()[0])
-            omni = dataclasses.replace(omni, params=params, mesh=None)
+            omni = _on_one_device(omni)
         questions = [question_of_item(item) for item in items]
-        replies = Engine(omni).generate(questions, max_tokens=_MAX_TOKENS)
+        with omni.on_mesh():
+            replies = Engine(omni).generate(questions, max_tokens=_MAX_TOKENS)
         right = [
             judge_number(reply.response, item).normalised
             for reply, item in zip(replies, items, strict=True)
@@ -152,6 +154,13 @@ def _answer(settings: Evaluate) -> Answer | None:
         }
 
     return answer
+
+
+def _on_one_device(omni: Omni) -> Omni:
+    mesh = make_mesh(fsdp=1, devices=jax.local_devices()[:1])
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    params = jax.device_put(jax.device_get(omni.params), everywhere)
+    return dataclasses.replace(omni, params=params, mesh=mesh)
 
 
 class _Bar:

@@ -12,4 +12,4 @@ if [ "${1:-}" = "--slow" ]; then selection=(); shift; fi
 
 ruff check .
 ruff format --check .
-python -m pytest -n 2 "${selection[@]}" "$@"
+python -m pytest -n 2 --durations=25 "${selection[@]}" "$@"

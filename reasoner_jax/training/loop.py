@@ -215,12 +215,20 @@ class Trainer:
         report: Callable[[Event], None],
         answer: Answer | None,
     ) -> None:
-        measured = self._evaluate(number, figures, report, answer)
+        try:
+            measured = self._evaluate(number, figures, report, answer)
+        except Exception:  # what was learned is kept even if it cannot be measured
+            self._start_saving({})
+            self._checkpoints.finish()
+            raise
+        self._start_saving(measured)
+        report(Event("saved", number, measured))
+
+    def _start_saving(self, measured: Figures) -> None:
         manifest = manifest_of(self.omni)
         self._checkpoints.start_saving(
             manifest, self.params, self._state, self._loader.get_state(), measured
         )
-        report(Event("saved", number, measured))
 
     def _evaluate(
         self,

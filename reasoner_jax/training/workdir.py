@@ -19,6 +19,8 @@ _FREE = ("log_every", "keep", "mesh", "evaluate", "train.num_workers")
 def opened(workdir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
     """Holds the directory for this run, and writes its settings into a new one.
 
+    A first run that fails before it has saved anything leaves the directory free for others.
+
     Args:
         workdir: new, or of the same run.
         settings: `Stage.to_dict()`.
@@ -43,14 +45,20 @@ def opened(workdir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
             raise ValueError(
                 f"another process trains in {workdir} now; wait for it or choose another --workdir"
             ) from error
-        _check(workdir / _SETTINGS, settings)
-        yield
+        is_new = _check(workdir / _SETTINGS, settings)
+        try:
+            yield
+        except Exception:
+            if is_new and not any((workdir / "checkpoints").glob("*")):
+                (workdir / _SETTINGS).unlink()
+            raise
 
 
-def _check(file: Path, settings: Mapping[str, Any]) -> None:
+def _check(file: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether the directory is new."""
     if not file.is_file():
         file.write_text(json.dumps(settings, indent=1) + "\n")
-        return
+        return True
     try:
         before = json.loads(file.read_text())
     except ValueError as error:
@@ -62,6 +70,7 @@ def _check(file: Path, settings: Mapping[str, Any]) -> None:
             f"{file.parent} belongs to a run with other settings:\n" + "\n".join(lines) + "\n"
             "undo the change, choose another --workdir, or remove that one"
         )
+    return False
 
 
 def differences(before: Any, now: Any, path: str = "") -> dict[str, tuple[Any, Any]]:

@@ -38,6 +38,17 @@ def test_other_settings_are_refused_and_named(tmp_path):
     assert "log_every" not in message
 
 
+def test_a_run_that_fails_before_it_saves_leaves_the_directory_free(tmp_path):
+    with pytest.raises(RuntimeError), workdir.opened(tmp_path, settings()):
+        raise RuntimeError("no data")
+    with workdir.opened(tmp_path, settings(train__seed=7)):
+        (tmp_path / "checkpoints" / "00000001").mkdir(parents=True)
+    with pytest.raises(RuntimeError), workdir.opened(tmp_path, settings(train__seed=7)):
+        raise RuntimeError("no disk")
+    with pytest.raises(ValueError, match="other settings"), workdir.opened(tmp_path, settings()):
+        pass
+
+
 def test_two_runs_at_once_are_refused(tmp_path):
     taken = pytest.raises(ValueError, match="another process trains")
     with workdir.opened(tmp_path, settings()), taken, workdir.opened(tmp_path, settings()):
