@@ -30,9 +30,9 @@ def get_config(argument: str = "3b") -> ConfigDict:
         # The encoder has not learned to hear yet: it goes on, and so does spelling.
         config.trainable += (common.SPELLER,)
         config.lessons.spoken.update(spell=True, tempo=common.TEMPO)
-        config.losses.update(response=0.5, ctc=0.3)
+        config.losses.update(response=0.5, ctc=0.5)
         config.optimizer.update(peak_rate=3e-3, final_share=0.03)
-        config.train.update(steps=600, batch_rows=4)
+        config.train.update(steps=800, batch_rows=4)
         config.evaluate.data = config.get_ref("data") + "/held_out"
         config.evaluate.update(num_answers=96, num_batches=2, best="answers/right", better="max")
     if trains_encoder:

@@ -68,6 +68,18 @@ def test_a_loss_that_is_not_finite_names_its_examples_and_saves_what_was_before(
         loop.train(stage, tmp_path)
 
 
+def test_what_was_learned_is_kept_where_it_cannot_be_measured(places, tmp_path):
+    asked = dict(evaluate__data=places[1], evaluate__split="train", evaluate__num_answers=1)
+    stage = runs.stage(*places, **asked)
+
+    def broken(_):
+        raise RuntimeError("no decoder")
+
+    with pytest.raises(RuntimeError, match="no decoder"):
+        Trainer(stage, tmp_path).run(answer=broken)
+    assert Trainer(stage, tmp_path).step == 2
+
+
 def test_data_of_which_nothing_fits_is_named(places, tmp_path):
     with pytest.raises(ValueError, match=r"no example of 512 fits 32 tokens: .*too many tokens"):
         Trainer(runs.stage(*places, train__tokens=32), tmp_path / "run")
