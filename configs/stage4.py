@@ -30,7 +30,7 @@ def get_config(argument: str = "3b") -> ConfigDict:
         # The encoder has not learned to hear yet: it goes on, and so does spelling.
         config.trainable += (common.SPELLER,)
         config.lessons.spoken.update(spell=True, tempo=common.TEMPO)
-        config.losses.ctc = 0.5
+        config.losses.update(response=0.25, ctc=0.5)
         config.optimizer.update(peak_rate=3e-3, final_share=0.03)
         config.train.update(steps=800, batch_rows=4)
         config.evaluate.data = config.get_ref("data") + "/held_out"
