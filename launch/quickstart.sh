@@ -46,7 +46,7 @@ part spoken_answers python launch/evaluate.py --checkpoint="$run/stage5/best" \
 
 printf '\n== a question\n'
 python launch/talk.py --checkpoint="$run/stage5/best" \
-  "$run/data/held_out/samples/0.wav" --out="$run/answer.wav"
+  "$run/data/held_out/samples/1.wav" --out="$run/answer.wav"
 python launch/summary.py --run="$run"
 cat <<'END'
 

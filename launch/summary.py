@@ -101,10 +101,10 @@ def lines(summary: dict[str, Any]) -> list[str]:
     """The summary for a terminal."""
     names = list(summary["accuracy"])
     kinds = list(summary["accuracy"][names[0]])
-    shown = ["", f"{'right answers':24}" + "".join(f"{name:>28}" for name in names)]
+    shown = ["", f"{'right answers':24}" + "".join(f"{name:>33}" for name in names)]
     for kind in kinds:
         cells = [_cell(summary["accuracy"][name][kind]) for name in names]
-        shown.append(f"{kind:24}" + "".join(f"{cell:>28}" for cell in cells))
+        shown.append(f"{kind:24}" + "".join(f"{cell:>33}" for cell in cells))
     spoken = summary["spoken"]
     shown += ["", f"heard by a recogniser in the spoken answers: {_cell(spoken['heard_right'])}"]
     shown += ["", "seconds: " + ", ".join(f"{n} {s}" for n, s in summary["seconds"].items())]
