@@ -1,5 +1,7 @@
 """Stage 5 on codes that a released talker has said: no recording, no encoder of a codec."""
 
+import pytest
+
 import reasoner_jax as rj
 from reasoner_jax.core import params as trees
 from reasoner_jax.data.dataset import SpokenDataset
@@ -10,6 +12,7 @@ from tests.generation.speakers import speaker
 from tests.training import runs
 
 
+@pytest.mark.slow
 def test_a_talker_learns_from_codes_without_a_recording_or_an_encoder(tmp_path):
     network, data = tmp_path / "network", tmp_path / "codes"
     rj.save(network, speaker())

@@ -192,6 +192,12 @@ class TestWritingBack:
             update(published_config(), dataclasses.replace(config(), thinker=other), "float32")
 
 
+def known_to_transformers(thinker):
+    """The thinker without what only networks from nothing have."""
+    audio = dataclasses.replace(thinker.audio, halves_early=False)
+    return dataclasses.replace(thinker, audio=audio, blank_token_id=None)
+
+
 class TestBornHere:
     @pytest.mark.parametrize("born", [OMNI_3B, OMNI_7B, config(), config(tie=True)])
     def test_a_generated_config_reads_back(self, born):
@@ -199,14 +205,19 @@ class TestBornHere:
         assert parse(written, has_lm_head=not born.thinker.tie_embeddings) == born
 
     def test_a_thinker_alone_reads_back(self):
-        born = OmniConfig(dataclasses.replace(TINY.thinker, blank_token_id=None))
+        born = OmniConfig(known_to_transformers(TINY.thinker))
         assert parse(generate(born, "bfloat16"), has_lm_head=False) == born
 
     def test_a_talker_with_another_codec_is_refused(self):
-        silent = dataclasses.replace(TINY.thinker, blank_token_id=None)
+        silent = known_to_transformers(TINY.thinker)
         with pytest.raises(ValueError, match="talker but not Qwen's token2wav"):
             generate(dataclasses.replace(TINY, thinker=silent), "float32")
 
     def test_a_network_that_spells_is_refused(self):
         with pytest.raises(ValueError, match="spells what it hears"):
             generate(TINY, "float32")
+
+    def test_an_encoder_that_halves_early_is_refused(self):
+        thinker = dataclasses.replace(TINY.thinker, blank_token_id=None)
+        with pytest.raises(ValueError, match="halves its frames early"):
+            generate(OmniConfig(thinker), "float32")
