@@ -152,7 +152,8 @@ def read_cardinal(seq: Sequence[Atom], index: int) -> _Cardinal | None:
         return current
     total, smallest = 0, _LIMIT
     while True:
-        scale = word_at(seq, current.stop)
+        # A scale that begins the number may stand after a pause: "Well. Thousand five."
+        scale = seq[index].word if current.stop == index else word_at(seq, current.stop)
         if current.value and _SCALE_ORDINALS.get(scale, _LIMIT) < smallest:
             return _Cardinal(total + current.value * _SCALE_ORDINALS[scale], current.stop + 1, True)
         if not current.value or SCALES.get(scale, _LIMIT) >= smallest:

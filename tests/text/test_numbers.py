@@ -1,6 +1,7 @@
 """Numbers in words and digits: tables, round trips, and what counts as a number of a text."""
 
 import doctest
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -339,3 +340,54 @@ def test_any_text_can_be_read(text):
 def test_docstring_examples():
     assert doctest.testmod(numbers).failed == 0
     assert doctest.testmod(number_atoms).failed == 0
+
+
+BABBLE = [
+    "one",
+    "two",
+    "ten",
+    "twenty",
+    "hundred",
+    "thousand",
+    "million",
+    "third",
+    "half",
+    "a",
+    "an",
+    "and",
+    "point",
+    "over",
+    "minus",
+    "dozen",
+    "oh",
+    "o'clock",
+    "percent",
+    "dollars",
+    "cents",
+    "pm",
+    "hundredth",
+    "math",
+    "7",
+    "1,000",
+    "3/4",
+]
+
+
+def test_a_scale_after_a_pause_is_a_number():
+    assert [n.value for n in numbers_in("Do the math. Thousand five, million.")] == [1005, 10**6]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(BABBLE),
+            st.sampled_from([" ", "-", ". ", ", ", "; "]),
+        ),
+        max_size=12,
+    )
+)
+def test_any_babble_of_number_words_is_read_to_its_end(words):
+    text = "".join(word + joint for word, joint in words)
+    numbers = numbers_in(text)
+    assert all(0 <= n.start < n.end <= len(text) for n in numbers)
+    assert all(a.end <= b.start for a, b in itertools.pairwise(numbers))
