@@ -76,22 +76,25 @@ def _quickstart_problems(name: str) -> dict:
     """Mostly sums and differences of 0 to 99; `simple_op` reserves pairs of them for evaluation."""
     digits, long = ("add", "subtract"), ("add_long", "subtract_long")
     words = ("gain", "lose", "two_step")
-    sizes = {"": 3000, "_written": 6000, "_held_out": 420}
-    suffix = name.removeprefix("quickstart")
+    sizes_and_seeds = {"": (3000, 0), "_written": (6000, 1), "_held_out": (420, 3)}
+    num_problems, seed = sizes_and_seeds[name.removeprefix("quickstart")]
+    is_held_out = name == "quickstart_held_out"
     return {
-        "num_problems": sizes[suffix],
-        "seed": list(sizes).index(suffix),
+        "num_problems": num_problems,
+        "seed": seed,
         # Taken in turn, so a name's share is how often it stands here.
-        "kinds": digits * (4 if suffix == "_held_out" else 12) + long + words,
+        "kinds": digits * (4 if is_held_out else 12) + long + words,
         "long": (100, 999),
         "num_nouns": 8,
-        "split": "held_out" if suffix == "_held_out" else "train",
+        "split": "held_out" if is_held_out else "train",
     }
 
 
 def _for_quickstart(config: ConfigDict, name: str) -> None:
     """Quick to make and quick to learn: one voice that says a sentence always the same way."""
     config.prepare.style = "digits"
+    # A bare answer is said too soon by a network that cannot count the words before it.
+    config.prepare.restate_share = 1.0
     config.check.recognizer = ""  # checked by length, level and pauses; Whisper takes minutes
     config.speak.enabled = name != "quickstart_written"
     config.speak.response.share = 0.25 if name == "quickstart" else 0.0
@@ -123,6 +126,8 @@ def _common() -> ConfigDict:
                 "back_end": "rules",
                 # Of the trace: "equations" or another of `synthesis.trace`.
                 "style": "equations",
+                # Of responses: ending in a whole statement instead of the bare answer.
+                "restate_share": 0.6,
                 "schedule": {"response": 2, "reasoning": 8},
                 "max_response_words": 90,
                 "max_question_s": 120.0,

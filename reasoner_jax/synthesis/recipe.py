@@ -122,7 +122,7 @@ def _source(name: str, options: Mapping[str, Any]) -> base.Source:
 
 def _rewriter(prepare: Mapping[str, Any], limits: Limits) -> Rewriter:
     if prepare["back_end"] == "rules":
-        return RuleRewriter(style=prepare["style"], limits=limits)
+        return RuleRewriter(prepare["style"], limits, prepare["restate_share"])
     if prepare["back_end"] == "chat":
         return chat_endpoint.ChatRewriter(_client(prepare["chat"]), limits=limits)
     raise ValueError(f"prepare.back_end is {prepare['back_end']!r}, expected 'rules' or 'chat'")

@@ -81,6 +81,7 @@ def write_response(
     parts: Sequence[TracePart],
     schedule: Schedule,
     rng: random.Random,
+    restate_share: float = 0.6,
 ) -> str:
     """An opening, some facts on the way, fillers where still needed, and the final value.
 
@@ -93,9 +94,12 @@ def write_response(
         parts: the trace that the response must not overtake.
         schedule: of response and reasoning.
         rng: chooses phrases.
+        restate_share: of the responses that can end in a whole statement ("so thirty-seven plus
+            forty-six is eighty-three") instead of the bare answer, how many do.
     """
     thoughts = _thoughts(problem, spoken_question, parts, schedule)
-    closings, final = _final(problem, parts, thoughts, rng)
+    restates = rng.random() < restate_share
+    closings, final = _final(problem, parts, thoughts, restates)
     said = [_opening(problem, rng)]
     target = final.num_words_before - _lead(_choose(rng, closings))
     num_facts = _approach(said, target, _facts(problem, parts, thoughts), rng)
@@ -145,17 +149,16 @@ def _thoughts(
 
 
 def _final(
-    problem: Problem, parts: Sequence[TracePart], thoughts: Sequence[Thought], rng: random.Random
+    problem: Problem, parts: Sequence[TracePart], thoughts: Sequence[Thought], restates: bool
 ) -> tuple[list[str], Fact]:
     """Closing templates that would do, and what goes into one of them."""
     value = arithmetic.parse_number(problem.answer)
-    clause = _final_clause(problem, parts, thoughts, value)
-    with_clause = bool(clause) and rng.random() < 0.6
-    if not with_clause:
+    clause = _final_clause(problem, parts, thoughts, value) if restates else ""
+    closings = wording.CLOSINGS if clause else wording.CLOSINGS_ANSWER
+    if not clause:
         clause = _said(unit.answer_of(problem))
         if not _ends_in(clause, value):  # "26 quarters" would be heard as a fraction
             clause = _said(problem.answer)
-    closings = wording.CLOSINGS if with_clause else wording.CLOSINGS_ANSWER
     # The answer waits for its reasoning even where the question has the same number.
     heard = numbers_in(clause)
     early = _num_words(clause[: heard[-1].start]) if heard else 0

@@ -39,10 +39,16 @@ class RuleRewriter:
     Attributes:
         style: of the trace, see `trace`.
         limits: what the result must keep to.
+        restate_share: of the responses, see `response.write_response`.
     """
 
     style: Style = "equations"
     limits: verify_text.Limits = dataclasses.field(default_factory=verify_text.Limits)
+    restate_share: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.restate_share <= 1:
+            raise ValueError(f"restate_share: expected 0 to 1, got {self.restate_share}")
 
     def rewrite(self, problem: Problem, seed: int) -> SpokenProblem | Dropped:
         """See `Rewriter`."""
@@ -56,7 +62,12 @@ class RuleRewriter:
             spoken_question=question,
             reasoning=join_lines([*lines, answer_line(problem)]),
             response=write_response(
-                problem, question, parts, self.limits.schedule, _generator(problem, seed)
+                problem,
+                question,
+                parts,
+                self.limits.schedule,
+                _generator(problem, seed),
+                self.restate_share,
             ),
         )
         return verify_text.verify(spoken, self.limits)

@@ -41,6 +41,7 @@ def test_the_problems_are_the_same_when_values_went_through_json():
     ("path", "value", "message"),
     [
         ("prepare.back_end", "magic", "prepare.back_end is 'magic'"),
+        ("prepare.restate_share", 1.5, "restate_share: expected 0 to 1, got 1.5"),
         ("speak.use", ("piper", "parrot"), r"speak.use names \['parrot'\]"),
         ("speak.num_tries", 0, "num_tries is 0"),
         ("check.recognizer", "ear", "no speech recogniser 'ear'"),

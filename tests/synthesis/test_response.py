@@ -15,10 +15,10 @@ from tests.synthesis.problems import BABYSITTING, CLIPS, SUM, from_solution
 POOLS = {name: pool for name, pool in vars(wording).items() if isinstance(pool, tuple)}
 
 
-def respond(problem, seed=0, style="equations", schedule=None):
+def respond(problem, seed=0, style="equations", schedule=None, **options):
     parts = write_trace(problem, style)
     return write_response(
-        problem, problem.question, parts, schedule or Schedule(), random.Random(seed)
+        problem, problem.question, parts, schedule or Schedule(), random.Random(seed), **options
     )
 
 
@@ -51,6 +51,13 @@ def test_the_answer_is_the_last_number_whatever_the_seed(seed):
 def test_bare_arithmetic_is_read_aloud():
     said = {respond(SUM, seed) for seed in range(40)}
     assert any("thirty-seven plus forty-six is eighty-three" in response for response in said)
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 60, 140), (1.0, 200, 200)])
+def test_as_many_closings_restate_the_sum_as_are_asked_for(share, least, most):
+    said = [respond(SUM, seed, restate_share=share) for seed in range(200)]
+    restated = sum("plus" in response for response in said)
+    assert least <= restated <= most
 
 
 def test_money_and_things_keep_their_unit():
