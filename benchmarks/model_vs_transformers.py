@@ -29,7 +29,7 @@ import transformers
 
 from reasoner_jax.core import params as trees
 from reasoner_jax.models.attention import KVCache
-from reasoner_jax.models.config import Compute, ThinkerConfig
+from reasoner_jax.models.config import Compute, DecoderConfig, TalkerConfig, ThinkerConfig
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.models.presets import preset
 from reasoner_jax.weights.load import load
@@ -37,24 +37,14 @@ from reasoner_jax.weights.load import load
 transformers.utils.logging.set_verbosity_error()
 
 
-def peer(sizes: ThinkerConfig, dtype: str) -> transformers.PreTrainedModel:
-    """The original thinker at our sizes, random weights, on the machine's best device."""
-    decoder, audio = sizes.decoder, sizes.audio
-    text = dict(
-        vocab_size=sizes.vocab_size,
-        hidden_size=decoder.width,
-        intermediate_size=decoder.mlp_width,
-        num_hidden_layers=decoder.num_layers,
-        num_attention_heads=decoder.num_heads,
-        num_key_value_heads=decoder.num_kv_heads,
-        rms_norm_eps=decoder.norm_eps,
-        rope_parameters=dict(
-            rope_type="default",
-            rope_theta=decoder.rope_theta,
-            mrope_section=list(decoder.mrope_section),
-        ),
-        tie_word_embeddings=sizes.tie_embeddings,
-    )
+def peer(
+    sizes: ThinkerConfig, dtype: str, talker: TalkerConfig | None = None
+) -> transformers.PreTrainedModel:
+    """The original at our sizes, random weights, on the machine's best device.
+
+    With a talker it has a vocoder too, whose sizes are as small as can be: replace it.
+    """
+    audio = sizes.audio
     hearing = dict(
         num_mel_bins=audio.num_mel_bins,
         d_model=audio.width,
@@ -66,7 +56,11 @@ def peer(sizes: ThinkerConfig, dtype: str) -> transformers.PreTrainedModel:
     )
     config = transformers.Qwen2_5OmniConfig(
         thinker_config=dict(
-            text_config=text,
+            text_config=dict(
+                vocab_size=sizes.vocab_size,
+                tie_word_embeddings=sizes.tie_embeddings,
+                **_decoder(sizes.decoder),
+            ),
             audio_config=hearing,
             vision_config=dict(depth=1, hidden_size=32, num_heads=2, intermediate_size=32),
             image_token_index=sizes.vocab_size - 1,
@@ -78,12 +72,64 @@ def peer(sizes: ThinkerConfig, dtype: str) -> transformers.PreTrainedModel:
             audio_end_token_id=sizes.audio_end_token_id,
             tie_word_embeddings=sizes.tie_embeddings,
         ),
-        enable_audio_output=False,
+        talker_config=None if talker is None else _talker(talker),
+        token2wav_config=_SMALLEST_VOCODER,
+        enable_audio_output=talker is not None,
     )
     torch.manual_seed(0)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         model = transformers.Qwen2_5OmniForConditionalGeneration(config)
     return model.to(getattr(torch, dtype)).eval()
+
+
+_SMALLEST_VOCODER = dict(
+    dit_config=dict(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        head_dim=16,
+        emb_dim=16,
+        num_embeds=48,
+        enc_emb_dim=8,
+        enc_dim=8,
+        enc_channels=[8, 8, 8, 8, 24],
+        enc_attention_channels=4,
+        enc_se_channels=4,
+    ),
+    bigvgan_config=dict(upsample_initial_channel=64),
+)
+
+
+def _decoder(sizes: DecoderConfig) -> dict:
+    return dict(
+        hidden_size=sizes.width,
+        intermediate_size=sizes.mlp_width,
+        num_hidden_layers=sizes.num_layers,
+        num_attention_heads=sizes.num_heads,
+        num_key_value_heads=sizes.num_kv_heads,
+        rms_norm_eps=sizes.norm_eps,
+        rope_parameters=dict(
+            rope_type="default",
+            rope_theta=sizes.rope_theta,
+            mrope_section=list(sizes.mrope_section),
+        ),
+    )
+
+
+def _talker(sizes: TalkerConfig) -> dict:
+    return dict(
+        vocab_size=sizes.vocab_size,
+        embedding_size=sizes.embedding_width,
+        head_dim=sizes.decoder.head_dim,
+        tts_codec_start_token_id=sizes.codec_start_token_id,
+        tts_codec_end_token_id=sizes.codec_end_token_id,
+        tts_codec_pad_token_id=sizes.codec_pad_token_id,
+        tts_codec_mask_token_id=sizes.codec_mask_token_id,
+        tts_text_start_token_id=sizes.text_start_token_id,
+        tts_text_end_token_id=sizes.text_end_token_id,
+        tts_text_pad_token_id=sizes.text_pad_token_id,
+        **_decoder(sizes.decoder),
+    )
 
 
 def turns(ours, theirs, rounds: int) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 from clu import parameter_overview
 from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict, config_flags
@@ -59,6 +59,7 @@ _VERBOSE = flags.DEFINE_bool("overview", True, "Whether the parameters are liste
 
 def main(_: list[str]) -> None:
     """Trains what the flags say."""
+    logging.set_verbosity(logging.WARNING)  # Orbax tells thirty lines of every save
     if bool(_RECIPE.value) == (_CONFIG.value is not None):
         sys.exit("run: give either --config=configs/stageN.py:PRESET or --recipe=PRESET")
     if "://" in _WORKDIR.value:

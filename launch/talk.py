@@ -23,7 +23,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -61,6 +61,7 @@ _DIM, _BRIGHT, _PLAIN = "\033[2;36m", "\033[1m", "\033[0m"
 
 def main(argv: list[str]) -> None:
     """Loads, listens, answers."""
+    logging.set_verbosity(logging.WARNING)
     try:
         _talk(argv[1:])
     except (ValueError, OSError, ImportError) as error:
@@ -164,23 +165,25 @@ def _with_ratio(schedule: Schedule, ratio: str) -> Schedule:
 def _show(events: Iterator[Event], out: Path) -> Reply:
     """Prints what comes, writes what sounds; returns the whole."""
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    thinking = ""
+    marks = {ThoughtEvent: (_DIM, _PLAIN), ResponseEvent: (_BRIGHT, _PLAIN)}
+    if not colours:  # each on a line of its own
+        marks = {ThoughtEvent: ("<", ">\n"), ResponseEvent: ("", "\n")}
+    kind: type | None = None
     with _GrowingWav(out) as file:
         for event in events:
             if isinstance(event, AudioEvent):
                 file.add(event.waveform, event.sample_rate_hz)
-            elif isinstance(event, DoneEvent):
-                print(_PLAIN if colours else "")
+                continue
+            if kind is not None and type(event) is not kind:
+                print(marks[kind][1], end="")
+                kind = None
+            if isinstance(event, DoneEvent):
+                print(end="\n" if colours else "")
                 return event.reply
-            elif colours:
-                colour = _DIM if isinstance(event, ThoughtEvent) else _BRIGHT
-                print(f"{colour}{event.text}{_PLAIN}", end="", flush=True)
-            else:
-                kind = "<>" if isinstance(event, ThoughtEvent) else "  "
-                if thinking != kind:
-                    print(end="\n" if thinking else "")
-                thinking = kind
-                print(f"{kind[0]}{event.text}{kind[1]}".rstrip(), end="", flush=True)
+            if kind is None:
+                kind = type(event)
+                print(marks[kind][0], end="")
+            print(event.text, end="", flush=True)
     raise AssertionError("a stream of events ends with the reply")
 
 

@@ -21,17 +21,12 @@ from reasoner_jax.core.params import Params
 from reasoner_jax.data.dataset import Outline
 from reasoner_jax.generation.prompt import PromptEncoder, Question, rounded
 from reasoner_jax.generation.sampling import Draw
-from reasoner_jax.generation.talker_stream import TalkerState, TalkerStream
+from reasoner_jax.generation.talker_stream import TalkerState, TalkerStream, most_codes
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.models.talker import reply_vectors
 from reasoner_jax.models.thinker import Thinker
 from reasoner_jax.text.interleave import interleave
 from reasoner_jax.text.schedule import Schedule, Stream
-
-# A token is a third of a second of speech, and Qwen's talker says 50 codes a second: one that takes
-# thrice as long as its text has lost its way.
-_CODES_PER_TOKEN = 50
-_MORE_CODES = 100
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,7 +46,7 @@ class Script:
     @property
     def max_codes(self) -> int:
         """Bound on what is said."""
-        return _MORE_CODES + _CODES_PER_TOKEN * len(self.response)
+        return most_codes(len(self.response))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

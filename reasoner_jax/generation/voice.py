@@ -1,5 +1,11 @@
-"""A talker and its codec as one voice: the thinker's vectors in, sound out; knows no thinker."""
+"""A talker and its codec as one voice: the thinker's vectors in, sound out; knows no thinker.
 
+A talker that was taught to read along (stage 5) gets each word as it comes. A released one expects
+a whole text before it speaks: it gets a clause as soon as that is complete, each as a text of its
+own, and the codec goes on through all of them, so that there is no seam.
+"""
+
+import collections
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,8 +15,9 @@ from reasoner_jax import codecs
 from reasoner_jax.codecs.base import CodecDecoder
 from reasoner_jax.core.axes import Float
 from reasoner_jax.generation.sampling import Draw
-from reasoner_jax.generation.talker_stream import TalkerStream
+from reasoner_jax.generation.talker_stream import TalkerState, TalkerStream
 from reasoner_jax.models.omni import Omni
+from reasoner_jax.text.clauses import clause_ends
 from reasoner_jax.text.tokenizer import Tokenizer
 
 _CHUNK_CODES = 16
@@ -31,8 +38,10 @@ class Voice:
         prompt: Float[np.ndarray, "L D"] | None,
     ) -> None:
         self.codec = codec
-        self._stream, self._tokenizer = stream, tokenizer
-        self._talker = stream.start(1, None if prompt is None else [prompt])
+        self._stream, self._tokenizer, self._prompt = stream, tokenizer, prompt
+        self._reads_along = stream.config.text_feed is not None
+        self._talker = self._start()
+        self._clauses: collections.deque[tuple[np.ndarray, np.ndarray]] = collections.deque()
         self._sound = codec.init_state()
         self._num_read = 0
         self._ended = False
@@ -47,25 +56,50 @@ class Voice:
             tokens: the ids that they belong to.
             ended: nothing more will come.
         """
-        new = slice(self._num_read, len(vectors))
-        lengths = self._tokenizer.num_bytes(tokens[new])
-        paces = self._stream.config.pace.codes_of(tokens[new], lengths)
-        self._talker = self._stream.read(self._talker, 0, vectors[new], paces, ended=ended)
-        self._num_read, self._ended = len(vectors), ended
+        for end in self._ends(tokens, ended):
+            new = slice(self._num_read, end)
+            lengths = self._tokenizer.num_bytes(tokens[new])
+            paces = self._stream.config.pace.codes_of(tokens[new], lengths)
+            if self._reads_along:
+                self._talker = self._stream.read(self._talker, 0, vectors[new], paces, ended=ended)
+            else:
+                self._clauses.append((vectors[new], paces))
+            self._num_read = end
+        self._ended = ended
 
     def speak(self) -> Iterator[Float[np.ndarray, " S"]]:
         """The sound of all that can be said by now, in small pieces."""
         while True:
             self._talker, [codes] = self._stream.speak(self._talker, _CHUNK_CODES)
-            if not len(codes):
+            if len(codes):
+                self._sound, waveform = self.codec.decode_step(self._sound, codes)
+                if len(waveform):
+                    yield waveform
+            elif self._clauses:
+                vectors, paces = self._clauses.popleft()
+                self._talker = self._stream.read(self._start(), 0, vectors, paces, ended=True)
+            else:
                 break
-            self._sound, waveform = self.codec.decode_step(self._sound, codes)
-            if len(waveform):
-                yield waveform
         if self._ended:
             rest = self.codec.finish(self._sound)
             if len(rest):
                 yield rest
+
+    def _start(self) -> TalkerState:
+        return self._stream.start(1, None if self._prompt is None else [self._prompt])
+
+    def _ends(self, tokens: Sequence[int], ended: bool) -> list[int]:
+        """How far the talker may read now; more than one place where clauses are complete."""
+        if self._reads_along:
+            return [len(tokens)]
+        unread = tokens[self._num_read :]
+        ends = [self._num_read + n for n in clause_ends([self._piece(t) for t in unread])]
+        if ended and (ends[-1] if ends else self._num_read) < len(tokens):
+            ends.append(len(tokens))
+        return ends
+
+    def _piece(self, token: int) -> str:
+        return self._tokenizer.decode([token])
 
 
 def voice_of(

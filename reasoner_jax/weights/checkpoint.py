@@ -122,13 +122,12 @@ def bounded_memory(leaves: Iterable[Any], copies: bool = False) -> ocp.Context:
     """
     largest = max((4 * leaf.size for leaf in leaves if hasattr(leaf, "size")), default=0)
     limit = max(_IN_FLIGHT_BYTES, 2 * largest)
-    options = ocp.options.MemoryOptions(
-        write_concurrent_bytes=limit,
-        read_concurrent_bytes=limit,
-        transfer_concurrent_bytes=limit,
-        deepcopy_host_arrays=copies,
-    )
-    return ocp.Context(memory_options=options)
+    context = ocp.Context()
+    context.memory.write_concurrent_bytes = limit
+    context.memory.read_concurrent_bytes = limit
+    context.memory.transfer_concurrent_bytes = limit
+    context.memory.deepcopy_host_arrays = copies
+    return context
 
 
 def _wait(point: str) -> None:
