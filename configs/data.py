@@ -1,11 +1,12 @@
-"""What `launch/synthesize.py` makes: gsm8k, full, facts, or one of the quickstart's three sets.
+"""What `launch/synthesize.py` makes: gsm8k, full, or a set for the preset `tiny`.
 
     quickstart             spoken questions, to hear and to answer; a quarter of the responses is
                            spoken too, for the talker
     quickstart_written     more of the same, written: thinking is learned cheaper by reading
     quickstart_held_out    numbers that none of the others has, for evaluation
-    facts                  questions to be reasoned out without any sum (`sources.spoken_facts`);
-                           --config.sources.spoken_facts.split=held_out makes an evaluation set
+    facts, facts_written, facts_held_out
+                           the same three of questions to be reasoned out without any sum, see
+                           `sources.spoken_facts`
 
     --config=configs/data.py:gsm8k
     --config.sources.gsm8k.location=train.jsonl      a path, or a hub id
@@ -31,6 +32,8 @@ NAMES = (
     "gsm8k",
     "full",
     "facts",
+    "facts_written",
+    "facts_held_out",
 )
 
 
@@ -44,8 +47,8 @@ def get_config(name: str = "quickstart") -> ConfigDict:
         raise ValueError(f"configs/data.py has no {name!r}, expected one of {list(NAMES)}")
     config = _common()
     config.sources = _sources(name)
-    if name.startswith("quickstart"):
-        _for_quickstart(config, name)
+    if name.startswith(("quickstart", "facts")):
+        _for_tiny(config, name)
     if name == "full":
         config.evaluation.spoken_mqa.location = "amao0o0/spoken-mqa"
     return config
@@ -54,8 +57,8 @@ def get_config(name: str = "quickstart") -> ConfigDict:
 def _sources(name: str) -> ConfigDict:
     if name.startswith("quickstart"):
         return ConfigDict({"simple_op": _quickstart_problems(name)})
-    if name == "facts":
-        return ConfigDict({"spoken_facts": {"num_problems": 400, "seed": 0, "split": "train"}})
+    if name.startswith("facts"):
+        return ConfigDict({"spoken_facts": _facts_problems(name)})
     gsm8k = {"location": "openai/gsm8k", "split": "train", "on_malformed": "raise"}
     if name == "gsm8k":
         return ConfigDict({"gsm8k": gsm8k})
@@ -90,14 +93,26 @@ def _quickstart_problems(name: str) -> dict:
     }
 
 
-def _for_quickstart(config: ConfigDict, name: str) -> None:
+def _facts_problems(name: str) -> dict:
+    """Without "lookup", whose questions last 16 seconds: too long for the rows of `tiny`."""
+    sizes_and_seeds = {"": (900, 0), "_written": (6000, 1), "_held_out": (200, 2)}
+    num_problems, seed = sizes_and_seeds[name.removeprefix("facts")]
+    return {
+        "num_problems": num_problems,
+        "seed": seed,
+        "kinds": ("track", "order", "plan"),
+        "split": "held_out" if name == "facts_held_out" else "train",
+    }
+
+
+def _for_tiny(config: ConfigDict, name: str) -> None:
     """Quick to make and quick to learn: one voice that says a sentence always the same way."""
-    config.prepare.style = "digits"
+    config.prepare.style = "digits" if name.startswith("quickstart") else "equations"
     # A bare answer is said too soon by a network that cannot count the words before it.
     config.prepare.restate_share = 1.0
     config.check.recognizer = ""  # checked by length, level and pauses; Whisper takes minutes
-    config.speak.enabled = name != "quickstart_written"
-    config.speak.response.share = 0.25 if name == "quickstart" else 0.0
+    config.speak.enabled = not name.endswith("_written")
+    config.speak.response.share = 0.0 if name.endswith(("_written", "_held_out")) else 0.25
     config.speak.back_ends.piper.variation = 0.0
     config.speak.variety.update(
         speed=(1.0, 1.25),
@@ -106,7 +121,7 @@ def _for_quickstart(config: ConfigDict, name: str) -> None:
         noise_db=(15.0, 30.0),
         room_share=0.0,
     )
-    if name == "quickstart_held_out":
+    if name.endswith("_held_out"):
         config.output.split = "held_out"
 
 

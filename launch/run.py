@@ -1,7 +1,7 @@
 r"""Trains: one stage, or all five in order.
 
     python launch/run.py --config=configs/stage4.py:3b --workdir=DIR [--config.train.steps=2000 ..]
-    python launch/run.py --recipe=tiny --data=DIR --workdir=DIR
+    python launch/run.py --recipe=tiny --data=DIR --workdir=DIR [--set=train.tokens=512 ..]
 
 The same command again goes on where it was stopped. A run's best checkpoint is WORKDIR/best, for
 `rj.load` and the other commands; its curves are in WORKDIR/tensorboard and WORKDIR/figures.jsonl.
@@ -9,12 +9,13 @@ A recipe gives each stage a directory of its own, starts it from the best of the
 skips what is done. On a pod, run it in every process: with --distributed they find each other.
 """
 
+import ast
 import dataclasses
 import importlib
 import json
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -53,6 +54,7 @@ _CONFIG = config_flags.DEFINE_config_file("config", help_string="configs/stageN.
 _WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.", required=True)
 _RECIPE = flags.DEFINE_string("recipe", "", "A preset: trains all stages of it, one by one.")
 _DATA = flags.DEFINE_string("data", "", "With --recipe: where the stages' data sets lie.")
+_SET = flags.DEFINE_multi_string("set", [], "With --recipe: a value of every stage, NAME=VALUE.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes (a pod).")
 _VERBOSE = flags.DEFINE_bool("overview", True, "Whether the parameters are listed at the start.")
 
@@ -72,7 +74,9 @@ def main(_: list[str]) -> None:
     jax.config.update("jax_compilation_cache_dir", str(Path(".jax_cache").absolute()))
     try:
         if _RECIPE.value:
-            for name, config in recipe(_RECIPE.value, Path(_WORKDIR.value), _DATA.value):
+            for name, config in recipe(
+                _RECIPE.value, Path(_WORKDIR.value), _DATA.value, _SET.value
+            ):
                 run(config, Path(_WORKDIR.value) / name)
         else:
             run(_CONFIG.value, Path(_WORKDIR.value))
@@ -90,18 +94,39 @@ def main(_: list[str]) -> None:
         )
 
 
-def recipe(preset: str, directory: Path, data: str) -> Iterator[tuple[str, ConfigDict]]:
+def recipe(
+    preset: str, directory: Path, data: str, values: Sequence[str] = ()
+) -> Iterator[tuple[str, ConfigDict]]:
     """The stages that are not done yet, each starting from the best of the one before."""
     before = ""
     for name, (file, options) in RECIPE.items():
         config = importlib.import_module(f"configs.{file}").get_config(preset + options)
         config.data = data or config.data
+        for value in values:
+            _set(config, value)
         config.init_from = before or config.init_from
         before = str(directory / name / "best")
         if (directory / name / "done").is_file():
             _say(f"{name}: done, see {before}")
         else:
             yield name, config
+
+
+def _set(config: ConfigDict, value: str) -> None:
+    """Changes a value of a stage: "train.tokens=512".
+
+    Raises:
+        ValueError: no such value, or one of another type.
+    """
+    name, _, text = value.partition("=")
+    try:
+        new = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        new = text
+    try:
+        config.lock().update_from_flattened_dict({name: new})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"--set={value}: {error}; expected NAME=VALUE of {config.name}") from error
 
 
 def run(config: ConfigDict, directory: Path) -> None:

@@ -78,6 +78,7 @@ def test_other_settings_in_the_same_directory_are_refused(places, tmp_path):
             "no finished data set in runs/quickstart/data/spoken",
         ),
         (["--config=configs/stage9.py:tiny"], "stage9.py"),
+        (["--recipe=tiny", "--set=train.tokenz=3"], 'mean "tokens" instead of "tokenz"'),
     ],
 )
 def test_what_is_missing_is_said_with_a_remedy(arguments, message, tmp_path):
