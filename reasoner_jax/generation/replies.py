@@ -207,16 +207,34 @@ def regroup(
         padding = [(0, size - leaf.shape[axis] if i == axis else 0) for i in range(leaf.ndim)]
         return jnp.pad(leaf, padding)
 
-    layers = jax.tree.map(lambda leaf: take(leaf, 1, capacity), replies.cache.layers)
-    cache = KVCache(layers=layers, lengths=take(replies.cache.lengths))
     rest = jax.tree.map(take, replies.replace(cache=None, pending=None))
+    carry, again = _fed_again(rest)
+    layers = jax.tree.map(lambda leaf: take(leaf, 1, capacity), replies.cache.layers)
+    cache = KVCache(layers=layers, lengths=take(replies.cache.lengths) - again)
     grown = {
         name: take(leaf, 1, reply_capacity)
         for name in ("tokens", "streams", "vectors")
         if (leaf := getattr(replies, name)) is not None
     }
-    waiting = pending(program, rest.rows, rest.layouts, rest.carry, rest.lengths, limits)
-    return rest.replace(cache=cache, pending=waiting, limits=limits, **grown)
+    waiting = pending(program, rest.rows, rest.layouts, carry, rest.lengths, limits)
+    return rest.replace(cache=cache, carry=carry, pending=waiting, limits=limits, **grown)
+
+
+def _fed_again(replies: Replies) -> tuple[tuple[Array, Array, Array], Int[Array, " B"]]:
+    """What each row carries when it goes on, and whether that is a token that was fed already.
+
+    A row that was cut right behind a forced token has nothing left to feed, and nobody was asked
+    what follows: it feeds that token once more.
+    """
+    again = ~replies.carry[2] & (replies.lengths > 0)
+    place = jnp.maximum(replies.lengths - 1, 0)[:, None]
+    last = (
+        jnp.take_along_axis(line, place, axis=1)[:, 0] for line in (replies.tokens, replies.streams)
+    )
+    token, stream = (
+        jnp.where(again, fed, kept) for fed, kept in zip(last, replies.carry[:2], strict=True)
+    )
+    return (token, stream, replies.carry[2] | again), again.astype(jnp.int32)
 
 
 @functools.partial(jax.jit, donate_argnames="replies")

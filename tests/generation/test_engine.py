@@ -85,12 +85,17 @@ def test_a_reply_that_never_ends_is_bounded_and_says_so(engine):
     assert len(reply.tokens) == 9
 
 
-def test_a_long_reply_outgrows_its_first_cache(engine, monkeypatch):
-    short = engine.generate(QUESTIONS[:4], SCHEDULES[0], max_tokens=MAX_TOKENS)
-    monkeypatch.setattr(batches, "FIRST_TOKENS", 20)
-    grown = engine.generate(QUESTIONS[:4], SCHEDULES[0], max_tokens=MAX_TOKENS)
+# Cut between sampled tokens, and right behind <|think|>, where nothing is left to feed.
+@pytest.mark.parametrize("room", [20, 4])
+def test_a_long_reply_outgrows_its_first_cache(engine, monkeypatch, room):
+    options = dict(sampling=RANDOM, max_tokens=MAX_TOKENS, vectors=True)
+    short = engine.generate(QUESTIONS[:4], SCHEDULES[0], **options)
+    monkeypatch.setattr(batches, "FIRST_TOKENS", room)
+    grown = engine.generate(QUESTIONS[:4], SCHEDULES[0], **options)
     for one, other in zip(short, grown, strict=True):
+        assert (one.streams[3], one.streams[4]) == (Stream.CONTROL, Stream.REASONING)
         assert one.tokens.tolist() == other.tokens.tolist()
+        np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-5)
 
 
 def test_the_talkers_vectors_are_those_of_one_full_pass(engine):

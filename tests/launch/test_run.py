@@ -74,8 +74,8 @@ def test_other_settings_in_the_same_directory_are_refused(places, tmp_path):
     [
         ([], "give either --config=configs/stageN.py:PRESET or --recipe=PRESET"),
         (
-            ["--config=configs/stage2.py:tiny"],
-            "no finished data set in runs/quickstart/data/spoken",
+            ["--config=configs/stage2.py:tiny", "--config.data=no/such/data"],
+            "no finished data set in no/such/data/spoken",
         ),
         (["--config=configs/stage9.py:tiny"], "stage9.py"),
         (["--recipe=tiny", "--set=train.tokenz=3"], 'mean "tokens" instead of "tokenz"'),
