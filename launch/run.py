@@ -13,6 +13,7 @@ import ast
 import dataclasses
 import importlib
 import json
+import os
 import sys
 import typing
 from collections.abc import Iterator, Sequence
@@ -83,6 +84,8 @@ def main(_: list[str]) -> None:
     except Interrupted as stop:
         sys.exit(f"run: {stop}; the same command goes on")
     except (ValueError, OSError, FloatingPointError, ConnectionError) as error:
+        if "No space left" in str(error):
+            _stop_without_space(error)
         sys.exit(f"run: {error}")
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
@@ -92,6 +95,16 @@ def main(_: list[str]) -> None:
             "smaller train.batch_rows, config.model.remat='full', or spread the network over more "
             "devices (config.mesh.fsdp, config.mesh.tensor)"
         )
+
+
+def _stop_without_space(error: Exception) -> None:
+    print(
+        f"run: no space left for {_WORKDIR.value} ({str(error).splitlines()[0]}); the last whole "
+        "checkpoint is kept. Free some, and the same command goes on",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(1)  # what still waits to be written would only fail once more, at length
 
 
 def recipe(
