@@ -10,6 +10,7 @@ compiled is kept in --cache, so that the second question starts faster.
 """
 
 import functools
+import itertools
 import os
 import shutil
 import subprocess
@@ -89,11 +90,16 @@ def _talk(files: list[str]) -> None:
 
 
 def _warm_up(events: Iterator[Event], speaks: bool) -> None:
-    """Compiles: answers as far as the first sound (or word), and forgets it."""
+    """Compiles: answers as far as the third piece of sound (or word), and forgets it.
+
+    The first piece starts from an empty state, for which programs of its own are compiled.
+    """
     print("compiling ..", flush=True)
-    for event in events:
-        if isinstance(event, AudioEvent if speaks else ResponseEvent):
-            break
+    heard = (
+        event for event in events if isinstance(event, AudioEvent if speaks else ResponseEvent)
+    )
+    for _ in itertools.islice(heard, 3):
+        pass
 
 
 def _question(files: list[str]) -> tuple[np.ndarray | None, int]:
