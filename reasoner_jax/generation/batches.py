@@ -129,7 +129,8 @@ class BatchRun:
         """
         padded = pad_questions(encoded, self.rows, self.omni.config.thinker)
         room = min(self.max_tokens, room or FIRST_TOKENS)
-        needed = padded.tokens.shape[1] + room + self.program.widths[-1]
+        # Of the longest prompt's tokens, not of its padding, which a cache may drop.
+        needed = int(padded.lengths.max()) + room + self.program.widths[-1]
         return blocks.prefill(
             self.program,
             self.omni.params["thinker"],

@@ -185,10 +185,8 @@ class Listener:
         """Doubles the cache where `count` tokens, the end of the prompt and a reply do not fit."""
         left = len(self._after) + self.style.max_tokens + 64
         if self._num_tokens() + count + left > self._capacity:
-            more = self._capacity
-            pad = functools.partial(jnp.pad, pad_width=((0, 0), (0, more), (0, 0), (0, 0)))
-            self._cache = self._cache.replace(layers=jax.tree.map(pad, self._cache.layers))
-            self._capacity += more
+            self._capacity *= 2
+            self._cache = self._cache.with_capacity(self._capacity)
 
     def _num_tokens(self) -> int:
         return int(self._cache.lengths[0])

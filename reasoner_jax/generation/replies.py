@@ -209,8 +209,8 @@ def regroup(
 
     rest = jax.tree.map(take, replies.replace(cache=None, pending=None))
     carry, again = _fed_again(rest)
-    layers = jax.tree.map(lambda leaf: take(leaf, 1, capacity), replies.cache.layers)
-    cache = KVCache(layers=layers, lengths=take(replies.cache.lengths) - again)
+    kept = jax.tree.map(take, replies.cache).with_capacity(capacity)
+    cache = kept.replace(lengths=kept.lengths - again)
     grown = {
         name: take(leaf, 1, reply_capacity)
         for name in ("tokens", "streams", "vectors")

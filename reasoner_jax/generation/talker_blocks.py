@@ -44,14 +44,7 @@ def with_room(rows: TalkerRows, steps: int) -> TalkerRows:
     capacity = rows.cache.capacity
     if needed <= capacity:
         return rows
-    more = max(capacity, needed - capacity)
-
-    def widen(leaf: Array) -> Array:
-        slots = leaf.ndim - 3
-        return jnp.pad(leaf, [(0, more if axis == slots else 0) for axis in range(leaf.ndim)])
-
-    layers = jax.tree.map(widen, rows.cache.layers)
-    return rows.replace(cache=rows.cache.replace(layers=layers))
+    return rows.replace(cache=rows.cache.with_capacity(max(2 * capacity, needed)))
 
 
 @functools.partial(jax.jit, static_argnames="talker")

@@ -23,7 +23,8 @@ from reasoner_jax.models.attention_kernels import (
 )
 from reasoner_jax.models.config import Compute, DecoderConfig
 
-Layer = tuple[Float[Array, "B S K H"], Float[Array, "B S K H"]]
+Layer = tuple[Float[Array, "B K S H"], Float[Array, "B K S H"]]
+"""Keys and values as a cache holds them: heads first, so that a head's keys lie together."""
 
 
 def attend(
@@ -99,6 +100,54 @@ def reference(
     return jnp.einsum("bkgls,bskh->blkgh", weights, v).reshape(q.shape)
 
 
+def attend_cached(
+    q: Float[Array, "B L N H"],
+    layer: Layer,
+    offset: Int[Array, " B"],
+    implementation: str = "auto",
+) -> Float[Array, "B L N H"]:
+    """`attend`, causal, over what a cache holds.
+
+    Args:
+        q: queries of the tokens that were written last.
+        layer: keys and values, those tokens' too.
+        offset: slot of each row's first query.
+        implementation: see `attend`.
+    """
+    k, v = (x.swapaxes(1, 2) for x in layer)
+    name = _best(q, k, offset) if implementation == "auto" else implementation
+    if name != "reference":
+        return attend(q, k, v, causal=True, q_offset=offset, implementation=name)
+    heads, cached = ("batch", None, "kv_heads", None), ("batch", "kv_heads", None, None)
+    return on_each_device(
+        _reference_cached, [q, *layer, offset], [heads, cached, cached, ("batch",)], heads
+    )
+
+
+def _reference_cached(
+    q: Float[Array, "B L N H"],
+    k: Float[Array, "B K S H"],
+    v: Float[Array, "B K S H"],
+    offset: Int[Array, " B"],
+) -> Float[Array, "B L N H"]:
+    """Each key head of each row is one product over its keys as they lie; nothing is laid anew."""
+    batch, length, heads, width = q.shape
+    kv_heads, slots = k.shape[1:3]
+    group = heads // kv_heads
+    k, v = (x.reshape(batch * kv_heads, slots, width) for x in (k, v))
+    queries = q.reshape(batch, length, kv_heads, group, width).transpose(0, 2, 3, 1, 4)
+    queries = queries.reshape(batch * kv_heads, group * length, width)
+    scores = jnp.einsum("nqh,nsh->nqs", queries, k, preferred_element_type=jnp.float32)
+    scores = scores.reshape(batch, heads, length, slots) * width**-0.5
+    seen = jnp.arange(slots) <= (offset[:, None] + jnp.arange(length))[..., None]
+    scores = jnp.where(seen[:, None], scores, jnp.finfo(jnp.float32).min)
+    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    weights = weights.reshape(batch * kv_heads, group * length, slots)
+    out = jnp.einsum("nqs,nsh->nqh", weights, v)
+    out = out.reshape(batch, kv_heads, group, length, width).transpose(0, 3, 1, 2, 4)
+    return out.reshape(q.shape)
+
+
 _KERNELS: dict[str, Callable[..., Array]] = {
     "reference": reference,
     "blockwise": blockwise,
@@ -133,7 +182,7 @@ class KVCache:
     setting `lengths`.
 
     Attributes:
-        layers: per layer (keys, values), each [B, S, K, H]; or one pair with a leading layer axis
+        layers: per layer (keys, values), each [B, K, S, H]; or one pair with a leading layer axis
             when the decoder scans its layers.
         lengths: tokens held by each row.
     """
@@ -146,7 +195,7 @@ class KVCache:
         cls, config: DecoderConfig, compute: Compute, batch: int, capacity: int
     ) -> "KVCache":
         """An empty cache of `capacity` tokens a row, in the activation dtype."""
-        shape = (batch, capacity, config.num_kv_heads, config.head_dim)
+        shape = (batch, config.num_kv_heads, capacity, config.head_dim)
 
         def pair(*leading: int) -> Layer:
             blank = (*leading, *shape)
@@ -161,7 +210,17 @@ class KVCache:
     @property
     def capacity(self) -> int:
         """Tokens a row can hold."""
-        return jax.tree.leaves(self.layers)[0].shape[-3]
+        return jax.tree.leaves(self.layers)[0].shape[-2]
+
+    def with_capacity(self, capacity: int) -> "KVCache":
+        """The same tokens with room for `capacity` a row, not less than now."""
+        more = capacity - self.capacity
+
+        def widen(leaf: Array) -> Array:
+            slots = leaf.ndim - 2
+            return jnp.pad(leaf, [(0, more if axis == slots else 0) for axis in range(leaf.ndim)])
+
+        return self.replace(layers=jax.tree.map(widen, self.layers))
 
     def rollback(self, lengths: Int[Array, " B"]) -> "KVCache":
         """Forgets every token from `lengths` on; as if they had never been written."""
@@ -175,12 +234,13 @@ def write(
     offset: Int[Array, " B"],
 ) -> Layer:
     """Stores L tokens of each row from slot `offset` on; what exceeds the capacity is dropped."""
-    rows = jnp.arange(k.shape[0])[:, None]
-    slots = offset[:, None] + jnp.arange(k.shape[1])
+    rows, heads = jnp.arange(k.shape[0])[:, None, None], jnp.arange(k.shape[2])[:, None]
+    slots = (offset[:, None] + jnp.arange(k.shape[1]))[:, None]
 
     def put(into: Array, new: Array) -> Array:
-        return into.at[rows, slots].set(
-            new.astype(into.dtype), mode="drop", unique_indices=True, indices_are_sorted=True
+        new = new.swapaxes(1, 2).astype(into.dtype)
+        return into.at[rows, heads, slots].set(
+            new, mode="drop", unique_indices=True, indices_are_sorted=True
         )
 
     return put(layer[0], k), put(layer[1], v)

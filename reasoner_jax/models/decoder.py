@@ -40,19 +40,14 @@ class SelfAttention(nn.Module):
         config = self.config
         q, k, v = self._heads(x)
         q, k = rotate(q, by), rotate(k, by)
+        kernel = self.compute.attention
         if layer is not None:
             assert offset is not None
             layer = attention.write(layer, k, v, offset)
-            k, v = layer
-        out = attention.attend(
-            q,
-            k,
-            v,
-            causal=True,
-            q_offset=offset,
-            segment_ids=None if segment_ids is None else (segment_ids, segment_ids),
-            implementation=self.compute.attention,
-        )
+            out = attention.attend_cached(q, layer, offset, kernel)
+        else:
+            ids = None if segment_ids is None else (segment_ids, segment_ids)
+            out = attention.attend(q, k, v, causal=True, segment_ids=ids, implementation=kernel)
         out = out.reshape(*x.shape[:2], -1)
         axes = ("heads", "embed")
         return Dense(config.width, axes, self.compute, use_bias=False, name="o_proj")(out), layer

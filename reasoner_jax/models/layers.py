@@ -24,20 +24,27 @@ _embed_init = nn.initializers.normal(0.02)
 
 
 def matmul(
-    x: Float[Array, "... I"], kernel: Float[Array, "I O"], dtype: jnp.dtype
+    x: Float[Array, "... I"],
+    kernel: Float[Array, "I O"],
+    dtype: jnp.dtype,
+    *,
+    transposed: bool = False,
 ) -> Float[Array, "... O"]:
     """The product x @ kernel in `dtype`, whatever the kernel is stored in.
+
+    `transposed`: the kernel is [O, I], and is read as it lies.
 
     float32 activations meet bfloat16 weights as two bfloat16 terms, high and low: the product loses
     nothing that the weights still had, and the weights are never widened in memory. Decoding is
     bound by reading weights, so the second term costs nothing there.
     """
+    dot = functools.partial(jnp.tensordot, axes=(-1, 1)) if transposed else jnp.dot
     if dtype == jnp.float32 and kernel.dtype == jnp.bfloat16:
         high = x.astype(jnp.bfloat16)
         low = (x - high.astype(jnp.float32)).astype(jnp.bfloat16)
-        terms = jnp.dot(jnp.stack([high, low]), kernel, preferred_element_type=jnp.float32)
+        terms = dot(jnp.stack([high, low]), kernel, preferred_element_type=jnp.float32)
         return terms[0] + terms[1]
-    return jnp.dot(x.astype(dtype), kernel.astype(dtype))
+    return dot(x.astype(dtype), kernel.astype(dtype))
 
 
 def unroll(num_layers: int) -> int:
@@ -105,7 +112,7 @@ class Embed(nn.Module):
         return matmul(weights, self.embedding, self.compute.activation)
 
     def attend(self, x: Float[Array, "... D"]) -> Float[Array, "... V"]:
-        return matmul(x, self.embedding.T, self.compute.activation)
+        return matmul(x, self.embedding, self.compute.activation, transposed=True)
 
 
 class RMSNorm(nn.Module):
