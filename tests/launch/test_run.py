@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +86,13 @@ def test_what_is_missing_is_said_with_a_remedy(arguments, message, tmp_path):
     got = call(*arguments, f"--workdir={tmp_path / 'run'}")
     assert got.returncode != 0
     assert message in got.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_a_full_disk_is_said_in_one_line(places, tmp_path):
+    (tmp_path / "figures.jsonl").symlink_to("/dev/full")
+    stopped = call(*small(places), f"--workdir={tmp_path}")
+    assert stopped.returncode == 1
+    assert "Traceback" not in stopped.stderr
+    assert f"run: no space left for {tmp_path}" in stopped.stderr

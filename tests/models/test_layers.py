@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reasoner_jax.models.config import Compute
-from reasoner_jax.models.layers import RMSNorm
+from reasoner_jax.models.layers import RMSNorm, matmul
 
 RNG = np.random.default_rng(7)
 
@@ -38,3 +38,31 @@ def test_the_gradient_of_rms_norm_is_the_derived_one(shape, dtype, tolerance):
         assert one.dtype == other.dtype
         one, other = one.astype(jnp.float32), other.astype(jnp.float32)
         np.testing.assert_allclose(one, other, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("widths", [(6, 10), (10, 6), (8, 8)], ids=["wider", "narrower", "even"])
+@pytest.mark.parametrize("leading", [(), (5,), (2, 7)], ids=str)
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("bfloat16", 0.1)])
+def test_the_gradient_of_a_product_is_the_derived_one(leading, widths, dtype, tolerance):
+    x = jnp.asarray(RNG.normal(size=(*leading, widths[0])), dtype)
+    kernel = jnp.asarray(RNG.normal(size=widths), jnp.float32)
+    d_out = jnp.asarray(RNG.normal(size=(*leading, widths[1])), dtype)
+    depth = jnp.dtype(dtype)
+    _, ours = jax.vjp(lambda x, kernel: matmul(x, kernel, depth), x, kernel)
+    _, theirs = jax.vjp(lambda x, kernel: jnp.dot(x, kernel.astype(depth)), x, kernel)
+    for mine, derived_ in zip(ours(d_out), theirs(d_out), strict=True):
+        assert mine.dtype == derived_.dtype
+        np.testing.assert_allclose(
+            np.asarray(mine, np.float32), np.asarray(derived_, np.float32), atol=tolerance
+        )
+
+
+@pytest.mark.parametrize("stored", ["float32", "bfloat16"])
+def test_a_transposed_kernel_is_read_as_it_lies(stored):
+    x = jnp.asarray(RNG.normal(size=(2, 3, 6)), jnp.float32)
+    kernel = jnp.asarray(RNG.normal(size=(10, 6)), stored)
+    np.testing.assert_allclose(
+        matmul(x, kernel, jnp.dtype("float32"), transposed=True),
+        matmul(x, kernel.T, jnp.dtype("float32")),
+        atol=1e-5,
+    )
