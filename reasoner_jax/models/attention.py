@@ -139,8 +139,8 @@ def _reference_cached(
     queries = queries.reshape(batch * kv_heads, group * length, width)
     scores = jnp.einsum("nqh,nsh->nqs", queries, k, preferred_element_type=jnp.float32)
     scores = scores.reshape(batch, heads, length, slots) * width**-0.5
-    seen = jnp.arange(slots) <= (offset[:, None] + jnp.arange(length))[..., None]
-    scores = jnp.where(seen[:, None], scores, jnp.finfo(jnp.float32).min)
+    mask = visible(q, k, causal=True, q_offset=offset, segment_ids=None, kv_lengths=None)
+    scores = jnp.where(mask[:, None], scores, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     weights = weights.reshape(batch * kv_heads, group * length, slots)
     out = jnp.einsum("nqs,nsh->nqh", weights, v)
