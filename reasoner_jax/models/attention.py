@@ -112,12 +112,14 @@ def attend_cached(
         q: queries of the tokens that were written last.
         layer: keys and values, those tokens' too.
         offset: slot of each row's first query.
-        implementation: see `attend`.
+        implementation: see `attend`; "auto" keeps short passes, those of decoding, to the
+            reference, since any other kernel has the whole cache laid anew.
     """
-    k, v = (x.swapaxes(1, 2) for x in layer)
-    name = _best(q, k, offset) if implementation == "auto" else implementation
-    if name != "reference":
-        return attend(q, k, v, causal=True, q_offset=offset, implementation=name)
+    if implementation == "auto" and q.shape[1] < _LONG_ROW:
+        implementation = "reference"
+    if implementation != "reference":
+        k, v = (x.swapaxes(1, 2) for x in layer)
+        return attend(q, k, v, causal=True, q_offset=offset, implementation=implementation)
     heads, cached = ("batch", None, "kv_heads", None), ("batch", "kv_heads", None, None)
     return on_each_device(
         _reference_cached, [q, *layer, offset], [heads, cached, cached, ("batch",)], heads
