@@ -23,8 +23,9 @@ from reasoner_jax.models.attention_kernels import (
 )
 from reasoner_jax.models.config import Compute, DecoderConfig
 
-Layer = tuple[Float[Array, "B K S H"], Float[Array, "B K S H"]]
-"""Keys and values as a cache holds them: heads first, so that a head's keys lie together."""
+Layer = tuple[Float[Array, "B K H S"], Float[Array, "B K S H"]]
+"""Keys and values as a cache holds them, each as the product that reads it wants it: a head's keys
+in columns, its values in rows."""
 
 
 def attend(
@@ -118,7 +119,7 @@ def attend_cached(
     if implementation == "auto" and q.shape[1] < _LONG_ROW:
         implementation = "reference"
     if implementation != "reference":
-        k, v = (x.swapaxes(1, 2) for x in layer)
+        k, v = jnp.moveaxis(layer[0], 3, 1), layer[1].swapaxes(1, 2)
         return attend(q, k, v, causal=True, q_offset=offset, implementation=implementation)
     heads, cached = ("batch", None, "kv_heads", None), ("batch", "kv_heads", None, None)
     return on_each_device(
@@ -128,20 +129,20 @@ def attend_cached(
 
 def _reference_cached(
     q: Float[Array, "B L N H"],
-    k: Float[Array, "B K S H"],
+    k: Float[Array, "B K H S"],
     v: Float[Array, "B K S H"],
     offset: Int[Array, " B"],
 ) -> Float[Array, "B L N H"]:
     """Each key head of each row is one product over its keys as they lie; nothing is laid anew."""
     batch, length, heads, width = q.shape
-    kv_heads, slots = k.shape[1:3]
+    kv_heads, slots = v.shape[1:3]
     group = heads // kv_heads
-    k, v = (x.reshape(batch * kv_heads, slots, width) for x in (k, v))
+    k, v = k.reshape(-1, width, slots), v.reshape(-1, slots, width)
     queries = q.reshape(batch, length, kv_heads, group, width).transpose(0, 2, 3, 1, 4)
     queries = queries.reshape(batch * kv_heads, group * length, width)
-    scores = jnp.einsum("nqh,nsh->nqs", queries, k, preferred_element_type=jnp.float32)
+    scores = jnp.einsum("nqh,nhs->nqs", queries, k, preferred_element_type=jnp.float32)
     scores = scores.reshape(batch, heads, length, slots) * width**-0.5
-    mask = visible(q, k, causal=True, q_offset=offset, segment_ids=None, kv_lengths=None)
+    mask = visible(q, v, causal=True, q_offset=offset, segment_ids=None, kv_lengths=None)
     scores = jnp.where(mask[:, None], scores, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     weights = weights.reshape(batch * kv_heads, group * length, slots)
@@ -184,8 +185,8 @@ class KVCache:
     setting `lengths`.
 
     Attributes:
-        layers: per layer (keys, values), each [B, K, S, H]; or one pair with a leading layer axis
-            when the decoder scans its layers.
+        layers: per layer keys [B, K, H, S] and values [B, K, S, H]; or one pair with a leading
+            layer axis when the decoder scans its layers.
         lengths: tokens held by each row.
     """
 
@@ -197,11 +198,11 @@ class KVCache:
         cls, config: DecoderConfig, compute: Compute, batch: int, capacity: int
     ) -> "KVCache":
         """An empty cache of `capacity` tokens a row, in the activation dtype."""
-        shape = (batch, config.num_kv_heads, capacity, config.head_dim)
 
         def pair(*leading: int) -> Layer:
-            blank = (*leading, *shape)
-            return jnp.zeros(blank, compute.activation), jnp.zeros(blank, compute.activation)
+            lead, width = (*leading, batch, config.num_kv_heads), config.head_dim
+            shapes = (*lead, width, capacity), (*lead, capacity, width)
+            return tuple(jnp.zeros(shape, compute.activation) for shape in shapes)
 
         if compute.scan_layers:
             layers = pair(config.num_layers)
@@ -212,17 +213,21 @@ class KVCache:
     @property
     def capacity(self) -> int:
         """Tokens a row can hold."""
-        return jax.tree.leaves(self.layers)[0].shape[-2]
+        return jax.tree.leaves(self.layers)[0].shape[-1]
 
     def with_capacity(self, capacity: int) -> "KVCache":
         """The same tokens with room for `capacity` a row, not less than now."""
-        more = capacity - self.capacity
+        more = [(0, capacity - self.capacity)]
 
-        def widen(leaf: Array) -> Array:
-            slots = leaf.ndim - 2
-            return jnp.pad(leaf, [(0, more if axis == slots else 0) for axis in range(leaf.ndim)])
+        def widen(layer: Layer) -> Layer:
+            keys, values = layer
+            leading = [(0, 0)] * (keys.ndim - 2)
+            keys = jnp.pad(keys, [*leading, (0, 0), *more])
+            return keys, jnp.pad(values, [*leading, *more, (0, 0)])
 
-        return self.replace(layers=jax.tree.map(widen, self.layers))
+        layers = self.layers
+        stacked = not isinstance(layers[0], tuple)
+        return self.replace(layers=widen(layers) if stacked else tuple(map(widen, layers)))
 
     def rollback(self, lengths: Int[Array, " B"]) -> "KVCache":
         """Forgets every token from `lengths` on; as if they had never been written."""
@@ -238,11 +243,8 @@ def write(
     """Stores L tokens of each row from slot `offset` on; what exceeds the capacity is dropped."""
     rows, heads = jnp.arange(k.shape[0])[:, None, None], jnp.arange(k.shape[2])[:, None]
     slots = (offset[:, None] + jnp.arange(k.shape[1]))[:, None]
-
-    def put(into: Array, new: Array) -> Array:
-        new = new.swapaxes(1, 2).astype(into.dtype)
-        return into.at[rows, heads, slots].set(
-            new, mode="drop", unique_indices=True, indices_are_sorted=True
-        )
-
-    return put(layer[0], k), put(layer[1], v)
+    keys, values = layer
+    k, v = (new.swapaxes(1, 2).astype(values.dtype) for new in (k, v))
+    known = dict(mode="drop", unique_indices=True, indices_are_sorted=True)
+    keys = keys.at[rows, heads, :, slots].set(k, **known)
+    return keys, values.at[rows, heads, slots].set(v, **known)
