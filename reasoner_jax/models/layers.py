@@ -5,7 +5,6 @@ of PyTorch hold the transpose, see `weights.tables`.
 """
 
 import functools
-import math
 from collections.abc import Sequence
 
 import jax
@@ -52,23 +51,7 @@ def matmul(
 
 @jax.custom_vjp
 def _product(x: Float[Array, "... I"], kernel: Float[Array, "I O"]) -> Float[Array, "... O"]:
-    is_one_vector = x.size == x.shape[-1]
-    if is_one_vector and jax.default_backend() == "cpu" and kernel.size in _HALVED_SIZES:
-        return _product_of_halves(x, kernel)
     return jnp.dot(x, kernel)
-
-
-# Numbers of weights that XLA has one core read, and that two read in half the time
-# (benchmarks/results/streaming_cpu.md).
-_HALVED_SIZES = range(2**17, 2**19)
-
-
-def _product_of_halves(
-    x: Float[Array, "... I"], kernel: Float[Array, "I O"]
-) -> Float[Array, "... O"]:
-    halves = math.gcd(2, len(kernel))
-    parts = x.reshape(halves, -1), kernel.reshape(halves, -1, kernel.shape[1])
-    return jnp.einsum("hi,hio->ho", *parts).sum(axis=0).reshape(*x.shape[:-1], -1)
 
 
 def _product_backward(
@@ -89,7 +72,7 @@ def _product_backward(
     return jnp.dot(d_out, kernel.T), d_kernel
 
 
-_product.defvjp(lambda x, kernel: (_product(x, kernel), (x, kernel)), _product_backward)
+_product.defvjp(lambda x, kernel: (jnp.dot(x, kernel), (x, kernel)), _product_backward)
 
 
 def unroll(num_layers: int) -> int:

@@ -66,15 +66,3 @@ def test_a_transposed_kernel_is_read_as_it_lies(stored):
         matmul(x, kernel.T, jnp.dtype("float32")),
         atol=1e-5,
     )
-
-
-@pytest.mark.parametrize("depth", [512, 513])
-def test_one_vector_goes_through_a_kernel_in_halves(depth):
-    x = jnp.asarray(RNG.normal(size=(1, 1, depth)), jnp.float32)
-    kernel = jnp.asarray(RNG.normal(size=(depth, 300)), jnp.float32)
-    out, pull = jax.vjp(lambda *args: matmul(*args, jnp.dtype("float32")), x, kernel)
-    expected, expected_pull = jax.vjp(jnp.dot, x, kernel)
-    assert out.shape == expected.shape
-    np.testing.assert_allclose(out, expected, atol=1e-4)
-    for one, other in zip(pull(out), expected_pull(out), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
