@@ -1,7 +1,10 @@
 """Is a training step as fast as the original's?
 
     OMP_WAIT_POLICY=passive python benchmarks/train_step.py --rounds 9
+    XLA_FLAGS="--xla_force_host_platform_device_count=2 $XLA_FLAGS" \
+        OMP_WAIT_POLICY=passive python benchmarks/train_step.py --rounds 9 --cases 1
 
+The second command splits the rows over two devices of one core each, as `launch/quickstart.sh` does.
 The step is `training.step.make_train_step` of a stage, on the whole thinker; the peer is
 transformers with `torch.optim.AdamW`. Both start from the same random weights and take the same
 batches, in one process and in turns; the losses after the last step show that they do the same.
@@ -22,12 +25,14 @@ import machine
 import numpy as np
 import torch
 import transformers
+from jax.sharding import Mesh
 from model_vs_transformers import peer, torch_done
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from configs import stage4
 from reasoner_jax.core.records import Batch
+from reasoner_jax.core.sharding import batch_sharding, make_mesh
 from reasoner_jax.models.config import Compute, ThinkerConfig
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.models.presets import preset
@@ -119,10 +124,11 @@ def our_step(case: Case, omni: Omni, batch: Batch) -> Step:
     optimizer = make_optimizer(stage.optimizer, stage.train.steps, trainable)
     step = jax.jit(make_train_step(stage, omni, optimizer), donate_argnums=0)
     now = [state.create(trainable, optimizer, averages=False)]
-    placed = jax.device_put(batch)
+    placed = jax.device_put(batch, omni.mesh and batch_sharding(omni.mesh))
 
     def call() -> float:
-        now[0], metrics = step(now[0], frozen, placed)
+        with omni.on_mesh():
+            now[0], metrics = step(now[0], frozen, placed)
         return float(metrics.loss)
 
     return call
@@ -159,12 +165,18 @@ def their_step(case: Case, model: transformers.PreTrainedModel, batch: Batch) ->
     return call
 
 
+def mesh_of(case: Case) -> Mesh | None:
+    """All devices share the rows where they can be shared evenly."""
+    count = jax.device_count()
+    return make_mesh(data=count, fsdp=1) if count > 1 and case.rows % count == 0 else None
+
+
 def measure(case: Case, rounds: int) -> None:
     """Prints one row of the table."""
     model, batch = peer(case.sizes, "float32"), random_batch(case)
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        omni = load(folder, compute=Compute())
+        omni = load(folder, compute=Compute(), mesh=mesh_of(case))
     steps = {"ours": our_step(case, omni, batch), "theirs": their_step(case, model, batch)}
     wall: dict[str, list[float]] = {name: [] for name in steps}
     work: dict[str, list[float]] = {name: [] for name in steps}
