@@ -11,7 +11,7 @@ import flax
 import jax
 import jax.numpy as jnp
 
-from reasoner_jax.core.axes import Array, Float, Int
+from reasoner_jax.core.axes import Array, Bool, Float, Int
 from reasoner_jax.core.sharding import on_each_device
 from reasoner_jax.models.attention_blocks import blockwise
 from reasoner_jax.models.attention_kernels import (
@@ -54,16 +54,6 @@ def attend(
     """
     name = _best(q, k, q_offset) if implementation == "auto" else implementation
     kernel = _KERNELS[name]
-    if name == "reference":
-        return kernel(
-            q,
-            k,
-            v,
-            causal=causal,
-            q_offset=q_offset,
-            segment_ids=segment_ids,
-            kv_lengths=kv_lengths,
-        )
     facts = {"q_offset": q_offset, "segment_ids": segment_ids, "kv_lengths": kv_lengths}
     leaves, tree = jax.tree.flatten(facts)
 
@@ -86,19 +76,36 @@ def reference(
     kv_lengths: Int[Array, " B"] | None,
 ) -> Float[Array, "B L N H"]:
     """`attend` as two einsums; materialises the [B, N, L, S] scores."""
-    batch, length, heads, width = q.shape
-    kv_heads = k.shape[2]
-    grouped = q.reshape(batch, length, kv_heads, heads // kv_heads, width)
-    scores = jnp.einsum("blkgh,bskh->bkgls", grouped, k, preferred_element_type=jnp.float32)
+    sizes = q.shape[1], k.shape[1]
     mask = visible(
-        q, k, causal=causal, q_offset=q_offset, segment_ids=segment_ids, kv_lengths=kv_lengths
+        *sizes, causal=causal, q_offset=q_offset, segment_ids=segment_ids, kv_lengths=kv_lengths
     )
-    scores = scores * width**-0.5
+    return _whole(q, jnp.moveaxis(k, 1, 3), v.swapaxes(1, 2), mask)
+
+
+def _whole(
+    q: Float[Array, "B L N H"],
+    k: Float[Array, "B K H S"],
+    v: Float[Array, "B K S H"],
+    mask: Bool[Array, "B L S"] | None,
+) -> Float[Array, "B L N H"]:
+    """All scores at once: each key head of each row is one product over its keys as they lie."""
+    batch, length, heads, width = q.shape
+    kv_heads, slots = v.shape[1:3]
+    group = heads // kv_heads
+    k, v = k.reshape(-1, width, slots), v.reshape(-1, slots, width)
+    queries = q.reshape(batch, length, kv_heads, group, width).transpose(0, 2, 3, 1, 4)
+    queries = queries.reshape(batch * kv_heads, group * length, width)
+    scores = jnp.einsum("nqh,nhs->nqs", queries, k, preferred_element_type=jnp.float32)
+    scores = scores.reshape(batch, heads, length, slots) * width**-0.5
     if mask is not None:
         # A finite floor: a row that sees nothing averages garbage instead of spreading NaN.
-        scores = jnp.where(mask[:, None, None], scores, jnp.finfo(jnp.float32).min)
+        scores = jnp.where(mask[:, None], scores, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
-    return jnp.einsum("bkgls,bskh->blkgh", weights, v).reshape(q.shape)
+    weights = weights.reshape(batch * kv_heads, group * length, slots)
+    out = jnp.einsum("nqs,nsh->nqh", weights, v)
+    out = out.reshape(batch, kv_heads, group, length, width).transpose(0, 3, 1, 2, 4)
+    return out.reshape(q.shape)
 
 
 def attend_cached(
@@ -122,33 +129,18 @@ def attend_cached(
         k, v = jnp.moveaxis(layer[0], 3, 1), layer[1].swapaxes(1, 2)
         return attend(q, k, v, causal=True, q_offset=offset, implementation=implementation)
     heads, cached = ("batch", None, "kv_heads", None), ("batch", "kv_heads", None, None)
-    return on_each_device(
-        _reference_cached, [q, *layer, offset], [heads, cached, cached, ("batch",)], heads
-    )
+    return on_each_device(_cached, [q, *layer, offset], [heads, cached, cached, ("batch",)], heads)
 
 
-def _reference_cached(
+def _cached(
     q: Float[Array, "B L N H"],
     k: Float[Array, "B K H S"],
     v: Float[Array, "B K S H"],
     offset: Int[Array, " B"],
 ) -> Float[Array, "B L N H"]:
-    """Each key head of each row is one product over its keys as they lie; nothing is laid anew."""
-    batch, length, heads, width = q.shape
-    kv_heads, slots = v.shape[1:3]
-    group = heads // kv_heads
-    k, v = k.reshape(-1, width, slots), v.reshape(-1, slots, width)
-    queries = q.reshape(batch, length, kv_heads, group, width).transpose(0, 2, 3, 1, 4)
-    queries = queries.reshape(batch * kv_heads, group * length, width)
-    scores = jnp.einsum("nqh,nhs->nqs", queries, k, preferred_element_type=jnp.float32)
-    scores = scores.reshape(batch, heads, length, slots) * width**-0.5
-    mask = visible(q, v, causal=True, q_offset=offset, segment_ids=None, kv_lengths=None)
-    scores = jnp.where(mask[:, None], scores, jnp.finfo(jnp.float32).min)
-    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
-    weights = weights.reshape(batch * kv_heads, group * length, slots)
-    out = jnp.einsum("nqs,nsh->nqh", weights, v)
-    out = out.reshape(batch, kv_heads, group, length, width).transpose(0, 3, 1, 2, 4)
-    return out.reshape(q.shape)
+    sizes = q.shape[1], k.shape[3]
+    mask = visible(*sizes, causal=True, q_offset=offset, segment_ids=None, kv_lengths=None)
+    return _whole(q, k, v, mask)
 
 
 _KERNELS: dict[str, Callable[..., Array]] = {

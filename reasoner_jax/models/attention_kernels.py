@@ -31,8 +31,9 @@ def cudnn(
     """
     mask = None
     if segment_ids is not None or q_offset is not None:
+        sizes = q.shape[1], k.shape[1]
         mask = visible(
-            q, k, causal=causal, q_offset=q_offset, segment_ids=segment_ids, kv_lengths=None
+            *sizes, causal=causal, q_offset=q_offset, segment_ids=segment_ids, kv_lengths=None
         )
     return jax.nn.dot_product_attention(
         q,
@@ -141,8 +142,8 @@ def _block_sizes(length: int, keys: int) -> kernels.BlockSizes:
 
 
 def visible(
-    q: Array,
-    k: Array,
+    num_queries: int,
+    num_keys: int,
     *,
     causal: bool,
     q_offset: Array | None,
@@ -151,10 +152,10 @@ def visible(
 ) -> Bool[Array, "B L S"] | None:
     """True where a query may look; None when it may look everywhere."""
     facts = []
-    key_slots = jnp.arange(k.shape[1])[None, None, :]
+    key_slots = jnp.arange(num_keys)[None, None, :]
     if causal:
         offset = jnp.zeros((1,), jnp.int32) if q_offset is None else q_offset
-        facts.append(key_slots <= (offset[:, None] + jnp.arange(q.shape[1]))[:, :, None])
+        facts.append(key_slots <= (offset[:, None] + jnp.arange(num_queries))[:, :, None])
     if segment_ids is not None:
         facts.append(segment_ids[0][:, :, None] == segment_ids[1][:, None, :])
     if kv_lengths is not None:
