@@ -4,8 +4,8 @@
     XLA_FLAGS="--xla_force_host_platform_device_count=2 $XLA_FLAGS" \
         OMP_WAIT_POLICY=passive python benchmarks/train_step.py --rounds 9 --cases 1
 
-The second command splits the rows over two devices of one core each, as `launch/quickstart.sh` does.
-The step is `training.step.make_train_step` of a stage, on the whole thinker; the peer is
+The second command splits the rows over two devices of one core each, as `launch/quickstart.sh`
+does. The step is `training.step.make_train_step` of a stage, on the whole thinker; the peer is
 transformers with `torch.optim.AdamW`. Both start from the same random weights and take the same
 batches, in one process and in turns; the losses after the last step show that they do the same.
 Packed rows are given to the peer as a mask over all pairs of tokens, with restarted positions.

@@ -6,7 +6,8 @@ r"""Trains: one stage, or all five in order.
 The same command again goes on where it was stopped. A run's best checkpoint is WORKDIR/best, for
 `rj.load` and the other commands; its curves are in WORKDIR/tensorboard and WORKDIR/figures.jsonl.
 A recipe gives each stage a directory of its own, starts it from the best of the one before, and
-skips what is done. On a pod, run it in every process: with --distributed they find each other.
+skips what is done. On a pod, run it in every process: with --distributed they find each other, and
+WORKDIR is seen by all, as one in a bucket is: gs://BUCKET/RUN (pip install 'reasoner_jax[bucket]').
 """
 
 import ast
@@ -28,6 +29,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from reasoner_jax.core import bucket
 from reasoner_jax.core.sharding import make_mesh
 from reasoner_jax.evaluation.condition import question_of_item
 from reasoner_jax.evaluation.item_set import DatasetSet, limited
@@ -65,22 +67,19 @@ def main(_: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # Orbax tells thirty lines of every save
     if bool(_RECIPE.value) == (_CONFIG.value is not None):
         sys.exit("run: give either --config=configs/stageN.py:PRESET or --recipe=PRESET")
-    if "://" in _WORKDIR.value:
-        sys.exit(
-            f"run: --workdir={_WORKDIR.value} is no directory; mount the bucket (gcsfuse, "
-            "mountpoint-s3) and give the path where it is mounted"
-        )
+    try:
+        directory = bucket.as_path(_WORKDIR.value)
+    except (ValueError, ImportError) as error:
+        sys.exit(f"run: --workdir={error}")
     if _DISTRIBUTED.value:
         jax.distributed.initialize()
     jax.config.update("jax_compilation_cache_dir", str(Path(".jax_cache").absolute()))
     try:
         if _RECIPE.value:
-            for name, config in recipe(
-                _RECIPE.value, Path(_WORKDIR.value), _DATA.value, _SET.value
-            ):
-                run(config, Path(_WORKDIR.value) / name)
+            for name, config in recipe(_RECIPE.value, directory, _DATA.value, _SET.value):
+                run(config, directory / name)
         else:
-            run(_CONFIG.value, Path(_WORKDIR.value))
+            run(_CONFIG.value, directory)
     except Interrupted as stop:
         sys.exit(f"run: {stop}; the same command goes on")
     except (ValueError, OSError, FloatingPointError, ConnectionError) as error:

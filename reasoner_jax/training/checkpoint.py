@@ -4,7 +4,7 @@
         reasoner.json, params/, tokenizer/ ..   as `weights.checkpoint` writes them, for `rj.load`
         optimizer/                              the rest of the `TrainState`
         run.json                                written last: step, loader, figures, settings
-    best                                        a link to the best of them
+    best                                        a link to the best of them; in a bucket, its name
 
 A checkpoint without run.json was never finished, and counts as absent. Writing goes on while
 training does; it is finished, at the latest, before the next one begins.
@@ -12,7 +12,6 @@ training does; it is finished, at the latest, before the next one begins.
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,14 @@ from jax.experimental import multihost_utils
 from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint import v1 as ocp
 
+from reasoner_jax.core import bucket
 from reasoner_jax.core.params import Params
 from reasoner_jax.training.stage import Keep
 from reasoner_jax.training.state import Flat, TrainState
 from reasoner_jax.weights import checkpoint as weights
 from reasoner_jax.weights.manifest import Manifest
 
-_FOLDER, _RUN, _OPTIMIZER, _BEST = "checkpoints", "run.json", "optimizer", "best"
+_FOLDER, _RUN, _BEST = "checkpoints", "run.json", "best"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Checkpointer:
         if jax.process_index() == 0 and self._folder.is_dir():
             for directory in self._folder.iterdir():
                 if not (directory / _RUN).is_file():
-                    shutil.rmtree(directory)
+                    bucket.remove(directory)
         _wait("reasoner_jax.checkpoints.begin")
 
     def saved(self) -> list[Saved]:
@@ -108,14 +108,14 @@ class Checkpointer:
         step = int(state.step)
         directory = self._folder / f"{step:08d}"
         if jax.process_index() == 0:
-            shutil.rmtree(directory, ignore_errors=True)
+            bucket.remove(directory)
             directory.mkdir(parents=True)
             weights.write_manifest(directory, manifest)
         _wait("reasoner_jax.checkpoint.begin")
         rest = _numbered((state.step, state.opt_state, state.average))
         writing = [
             weights.start_writing(directory, params),
-            weights.start_writing_arrays(directory / _OPTIMIZER, rest),
+            weights.start_writing_arrays(directory / weights.OPTIMIZER, rest),
         ]
         run = {"step": step, "loader": dict(loader), "figures": dict(figures)}
         self._under_way = directory, run, writing
@@ -142,9 +142,7 @@ class Checkpointer:
             ) from error
         _wait("reasoner_jax.checkpoint.written")
         if jax.process_index() == 0:
-            partial = directory / f".{_RUN}"
-            partial.write_text(json.dumps(run, indent=1) + "\n")
-            partial.replace(directory / _RUN)
+            bucket.write_whole(directory / _RUN, json.dumps(run, indent=1) + "\n")
             self._tidy()
         _wait("reasoner_jax.checkpoint.done")
 
@@ -152,14 +150,10 @@ class Checkpointer:
         saved, best = self.saved(), self.best()
         assert best is not None
         kept = {each.directory for each in (*saved[-max(self._keep.last, 1) :], best)}
-        link = self._folder.parent / _BEST
-        fresh = link.with_name(f".{_BEST}")
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(Path(_FOLDER) / best.directory.name, target_is_directory=True)
-        fresh.replace(link)
+        bucket.point(best_link(self._folder.parent), f"{_FOLDER}/{best.directory.name}")
         for each in saved:
             if each.directory not in kept:
-                shutil.rmtree(each.directory)
+                bucket.remove(each.directory)
 
 
 def best_link(workdir: Path) -> Path:
@@ -184,10 +178,10 @@ def restore_state(saved: Saved, trainable: Flat, abstract: TrainState) -> TrainS
         number: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding or device)
         for number, leaf in _numbered(wanted).items()
     }
-    directory = saved.directory / _OPTIMIZER
+    directory = saved.directory / weights.OPTIMIZER
     try:
         with weights.bounded_memory(targets.values()):
-            found = ocp.load(str(directory.absolute()), targets)
+            found = ocp.load(bucket.address(directory), targets)
     except Exception as error:  # Orbax has a dozen kinds
         reason = (str(error).splitlines() or [repr(error)])[0]
         raise ValueError(

@@ -222,6 +222,7 @@ class Trainer:
             self._checkpoints.finish()
             raise
         self._start_saving(measured)
+        figures.sync()
         report(Event("saved", number, measured))
 
     def _start_saving(self, measured: Figures) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from jax.sharding import Mesh
 
 from reasoner_jax.codecs.mel_vq import MelVQ
+from reasoner_jax.core import bucket
 from reasoner_jax.data.dataset import SpokenDataset
 from reasoner_jax.data.talker_steps import fit_feed
 from reasoner_jax.data.transforms import Frontend
@@ -56,7 +57,9 @@ def build(
         omni = Omni.create(sizes, compute, stage.train.seed, tokenizer=tokenizer, mesh=mesh)
     manifest = omni.origin or Manifest(omni.config)
     if stage.codec:
-        files = fit_codec(datasets, directory / "codec") if stage.codec == FIT else stage.codec
+        # A codec is fitted in seconds, and always to the same: a bucket needs no copy of it.
+        home = bucket.scratch() if bucket.is_remote(directory) else directory
+        files = fit_codec(datasets, home / "codec") if stage.codec == FIT else stage.codec
         manifest = dataclasses.replace(manifest, codec_files=Path(files))
     if stage.codec == FIT:
         omni = paced(omni, datasets, MelVQ.load(manifest.codec_files))

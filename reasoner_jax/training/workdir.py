@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 
+from reasoner_jax.core import bucket
+
 _SETTINGS, _LOCK = "stage.json", ".lock"
 
 # May change between two parts of a run: they change what is written, not what is learned.
@@ -19,7 +21,8 @@ _FREE = ("log_every", "keep", "mesh", "evaluate", "train.num_workers")
 def opened(workdir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
     """Holds the directory for this run, and writes its settings into a new one.
 
-    A first run that fails before it has saved anything leaves the directory free for others.
+    A first run that fails before it has saved anything leaves the directory free for others. In a
+    bucket, which knows no locks, nothing keeps two runs apart.
 
     Args:
         workdir: new, or of the same run.
@@ -33,6 +36,24 @@ def opened(workdir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
     if jax.process_index() > 0:  # the first process looks after it
         yield
         return
+    with contextlib.nullcontext() if bucket.is_remote(workdir) else _locked(workdir):
+        try:
+            is_new = _check(workdir / _SETTINGS, settings)
+        except ValueError:
+            raise
+        except Exception as error:  # a bucket's are those of HTTP and of logging in
+            reason = (str(error).splitlines() or [repr(error)])[0]
+            raise OSError(f"--workdir={workdir} cannot be written to: {reason}") from error
+        try:
+            yield
+        except Exception:
+            if is_new and not any((workdir / "checkpoints").glob("*")):
+                (workdir / _SETTINGS).unlink()
+            raise
+
+
+@contextlib.contextmanager
+def _locked(workdir: Path) -> Iterator[None]:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = (workdir / _LOCK).open("w")
@@ -45,13 +66,7 @@ def opened(workdir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
             raise ValueError(
                 f"another process trains in {workdir} now; wait for it or choose another --workdir"
             ) from error
-        is_new = _check(workdir / _SETTINGS, settings)
-        try:
-            yield
-        except Exception:
-            if is_new and not any((workdir / "checkpoints").glob("*")):
-                (workdir / _SETTINGS).unlink()
-            raise
+        yield
 
 
 def _check(file: Path, settings: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 from jax.typing import DTypeLike
 from orbax.checkpoint import v1 as ocp
 
+from reasoner_jax.core import bucket
 from reasoner_jax.core import params as trees
 from reasoner_jax.core.params import Params
 from reasoner_jax.models.config import OmniConfig
@@ -49,6 +50,8 @@ _TEXT = "tokenizer"
 _VOICES = "spk_dict.pt"
 _CARRIED = "carried.safetensors"
 _CODEC = "codec"
+OPTIMIZER = "optimizer"
+"""What training keeps beside these, see `training.checkpoint`."""
 _IN_FLIGHT_BYTES = 2**30
 _PACKAGES = ("reasoner_jax", "jax", "flax", "orbax-checkpoint")
 
@@ -74,15 +77,18 @@ def save(directory: Path, params: Params, manifest: Manifest) -> None:
         ValueError: the directory is not empty.
     """
     check_new_directory(directory)
-    partial = partial_of(directory)
-    if jax.process_index() == 0:
+    # A bucket's directory cannot be renamed: it is a checkpoint from its manifest on.
+    remote = bucket.is_remote(directory)
+    partial = directory if remote else partial_of(directory)
+    if jax.process_index() == 0 and not remote:
         make_new_directory(directory)
-        write_manifest(partial, manifest)
     _wait("reasoner_jax.save.begin")
     start_writing(partial, params, may_change=False).result()
     _wait("reasoner_jax.save.end")
     if jax.process_index() == 0:
-        finish_new_directory(directory)
+        write_manifest(partial, manifest)
+        if not remote:
+            finish_new_directory(directory)
     _wait("reasoner_jax.save.done")
 
 
@@ -107,7 +113,7 @@ def start_writing_arrays(
 ) -> ocp.AsyncResponse[None]:
     """The same for any tree of arrays."""
     with bounded_memory(jax.tree.leaves(arrays), copies=may_change):
-        return ocp.save_async(str(directory.absolute()), arrays)
+        return ocp.save_async(bucket.address(directory), arrays)
 
 
 def bounded_memory(leaves: Iterable[Any], copies: bool = False) -> ocp.Context:
@@ -145,14 +151,15 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
         "written_with": {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
     text = json.dumps(description, indent=2, ensure_ascii=False)
-    (directory / _DESCRIPTION).write_text(text + "\n", "utf-8")
-    (directory / _TEXT).mkdir()
-    manifest.copy_text_files(directory / _TEXT)
-    write_voices(directory / _VOICES, manifest.voices)
-    if manifest.carried:
-        write_file(directory / _CARRIED, manifest.carried)
-    if manifest.codec_files is not None:
-        shutil.copytree(manifest.codec_files, directory / _CODEC)
+    with bucket.written(directory) as local:
+        (local / _DESCRIPTION).write_text(text + "\n", "utf-8")
+        (local / _TEXT).mkdir()
+        manifest.copy_text_files(local / _TEXT)
+        write_voices(local / _VOICES, manifest.voices)
+        if manifest.carried:
+            write_file(local / _CARRIED, manifest.carried)
+        if manifest.codec_files is not None:
+            shutil.copytree(manifest.codec_files, local / _CODEC)
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -174,6 +181,7 @@ def read_manifest(directory: Path) -> Manifest:
             f"{file} is of format {version}, this version reads {FORMAT}; use the version that "
             f"wrote it: {description.get('written_with')}"
         )
+    directory = bucket.fetched(directory, leave_out=(_PARAMS, OPTIMIZER))
     carried, codec = directory / _CARRIED, directory / _CODEC
     reply_format = description.get("reply_format")
     return Manifest(
@@ -226,7 +234,7 @@ def _stored(directory: Path) -> dict[str, Any]:
     """Shape and type of every parameter on disk, by path."""
     cause = None
     try:
-        metadata = ocp.metadata(str(directory.absolute() / _PARAMS)).metadata
+        metadata = ocp.metadata(bucket.address(directory / _PARAMS)).metadata
         if metadata is not None:
             return trees.flatten(metadata)
     except Exception as error:  # Orbax has a dozen kinds
@@ -239,7 +247,7 @@ def _stored(directory: Path) -> dict[str, Any]:
 def _restore(directory: Path, targets: dict[str, Any]) -> dict[str, jax.Array]:
     try:
         with bounded_memory(targets.values()):
-            restored = ocp.load(str(directory.absolute() / _PARAMS), trees.unflatten(targets))
+            restored = ocp.load(bucket.address(directory / _PARAMS), trees.unflatten(targets))
     except Exception as error:  # tensorstore's, for whatever is wrong with a file
         reason = (str(error).splitlines() or [repr(error)])[0]
         raise ValueError(

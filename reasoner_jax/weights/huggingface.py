@@ -17,6 +17,7 @@ from flax.core import meta
 from jax.sharding import Sharding, SingleDeviceSharding
 from jax.typing import DTypeLike
 
+from reasoner_jax.core import bucket
 from reasoner_jax.core import params as trees
 from reasoner_jax.core.params import Params
 from reasoner_jax.weights import tables
@@ -37,15 +38,17 @@ _HUB_FILES = ("*.safetensors", INDEX_FILE, "config.json", VOICES_FILE, *TEXT_FIL
 
 
 def resolve(path_or_hub_id: str | Path) -> Path:
-    """A local directory for a path, or for a hub id such as "Qwen/Qwen2.5-Omni-3B".
+    """The directory of a path, or of a hub id such as "Qwen/Qwen2.5-Omni-3B".
 
-    A hub id is downloaded, or found in the cache of `huggingface_hub`; a path that exists wins.
+    A hub id is downloaded, or found in the cache of `huggingface_hub`; a path that exists wins. One
+    in a bucket (`gs://`) stays there.
 
     Raises:
         FileNotFoundError: neither a directory nor a hub id.
+        ImportError: a bucket's directory, and gcsfs is not installed.
         ConnectionError: the hub cannot be reached or does not have the repository.
     """
-    path = Path(path_or_hub_id).expanduser()
+    path = bucket.followed(bucket.as_path(path_or_hub_id).expanduser())
     if path.is_dir():
         return path
     if path.exists():

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 from jax.sharding import Mesh
 
+from reasoner_jax.core import bucket
 from reasoner_jax.core.sharding import param_shardings
 from reasoner_jax.models.config import Compute
 from reasoner_jax.models.omni import Omni, abstract_params
@@ -29,18 +30,22 @@ def load(
     checkpoint; see `extend_vocabulary` for the schedule's tokens.
 
     Args:
-        path: directory, or hub id such as "Qwen/Qwen2.5-Omni-3B".
+        path: directory, here or in a bucket (`gs://BUCKET/NAME`), or hub id such as
+            "Qwen/Qwen2.5-Omni-3B".
         compute: precision and layer layout; float32 with stacked layers if None.
         mesh: see `core.sharding.make_mesh`; None for one device.
 
     Raises:
         FileNotFoundError: neither a directory nor a hub id.
+        ImportError: a bucket's directory, and gcsfs is not installed.
         ConnectionError: a hub id, and the hub cannot be reached.
         ValueError: files that are missing, damaged, or contradict each other.
     """
     directory = huggingface.resolve(path)
     compute = compute or Compute()
     ours = checkpoint.is_checkpoint(directory)
+    if not ours:  # another library's files are read from a local disk
+        directory = bucket.fetched(directory)
     manifest = (checkpoint if ours else huggingface).read_manifest(directory)
     expected = abstract_params(manifest.config, compute)
     shardings = None if mesh is None else param_shardings(expected, mesh)
@@ -67,7 +72,7 @@ def save(directory: str | Path, omni: Omni) -> None:
         raise ValueError(
             "the projections of this network are fused for decoding; save the one it was made of"
         )
-    checkpoint.save(Path(directory), omni.params, manifest_of(omni))
+    checkpoint.save(bucket.as_path(directory), omni.params, manifest_of(omni))
 
 
 def manifest_of(omni: Omni) -> Manifest:
