@@ -203,10 +203,9 @@ def cache_size(num_tokens: int) -> int:
     """The next size that caches have: few of them, since each is compiled for.
 
     >>> [cache_size(n) for n in (100, 300, 400, 700)]
-    [256, 384, 512, 768]
+    [256, 320, 448, 768]
     """
-    power = max(256, 1 << (num_tokens - 1).bit_length())
-    return power * 3 // 4 if num_tokens <= power * 3 // 4 and power > 256 else power
+    return max(256, rounded(num_tokens, 64))
 
 
 def results(replies: Replies) -> dict[str, Any]:

@@ -65,8 +65,13 @@ def load(
 def save(directory: str | Path, omni: Omni) -> None:
     """Writes a checkpoint of ours that `load` reads; it appears when it is complete.
 
+    Args:
+        directory: new or empty, here or in a bucket (`gs://BUCKET/NAME`).
+        omni: the network.
+
     Raises:
         ValueError: the directory is not empty, or projections have been fused.
+        ImportError: a bucket's directory, and gcsfs is not installed.
     """
     if omni.compute.fuse_projections:
         raise ValueError(
