@@ -39,7 +39,9 @@ def tokens_in_batches(engine, max_tokens):
     return [outcome.tokens.tolist() for _, outcome in outcomes]
 
 
-@pytest.mark.parametrize("room", [512, 20], ids=["roomy", "outgrown"])
+@pytest.mark.parametrize(
+    "room", [pytest.param(512, id="roomy", marks=pytest.mark.slow), pytest.param(20, id="outgrown")]
+)
 def test_rows_that_join_and_leave_do_not_change_a_reply(engine, room, monkeypatch):
     monkeypatch.setattr(continuous, "ROOM", room)
     finished = []

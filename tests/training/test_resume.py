@@ -60,7 +60,7 @@ def interrupt_at(number):
     return report
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_terminated_run_saves_and_goes_on_as_if_nothing_had_happened(
     places, whole, tmp_path, number
 ):

@@ -147,7 +147,14 @@ def test_a_stage_changes_what_it_trains_and_nothing_else_bit_for_bit(name, place
 ONE_DEVICE = {"data": 1, "fsdp": 1, "tensor": 1, "sequence": 1}
 
 
-@pytest.mark.parametrize("shape", [{"data": 8}, {"fsdp": 8}, {"data": 2, "fsdp": 2, "tensor": 2}])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"data": 8},
+        pytest.param({"fsdp": 8}, marks=pytest.mark.slow),
+        {"data": 2, "fsdp": 2, "tensor": 2},
+    ],
+)
 def test_sharded_training_equals_unsharded(shape, places, tmp_path):
     def params(directory, mesh):
         stage = runs.stage(*places, train__steps=2, mesh=mesh, optimizer__peak_rate=1e-3)

@@ -60,7 +60,7 @@ def test_a_stream_of_weight_zero_has_no_part_in_the_loss(tmp_path, places):
     assert float(metrics.loss) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("parts", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_accumulation_changes_nothing(tmp_path, places, parts):
     changes = dict(train__batch_rows=32)
     _, _, whole, _ = one_step(tmp_path / "1", places, **changes)
