@@ -82,7 +82,7 @@ def main(_: list[str]) -> None:
             run(_CONFIG.value, directory)
     except Interrupted as stop:
         sys.exit(f"run: {stop}; the same command goes on")
-    except (ValueError, OSError, FloatingPointError, ConnectionError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         if "No space left" in str(error):
             _stop_without_space(error)
         sys.exit(f"run: {error}")

@@ -53,6 +53,27 @@ def address(path: Path) -> str:
     return os.fspath(path) if is_remote(path) else os.fspath(path.absolute())
 
 
+@contextlib.contextmanager
+def reached(path: Path) -> Iterator[None]:
+    """Names the bucket in what its client raises: errors of HTTP, of a login, of three libraries.
+
+    Raises:
+        ConnectionError: the bucket did not answer, or not to us.
+    """
+    try:
+        yield
+    except (OSError, ValueError):
+        raise
+    except Exception as error:
+        if not is_remote(path):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConnectionError(
+            f"{os.fspath(path)} cannot be reached: {reason}; check the login (gcloud auth "
+            "application-default login) and the rights on the bucket"
+        ) from error
+
+
 def remove(path: Path) -> None:
     """Removes a file or a directory with all that is in it, if it is there."""
     if not path.is_dir() or (not is_remote(path) and path.is_symlink()):

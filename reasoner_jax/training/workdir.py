@@ -38,12 +38,10 @@ def opened(workdir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
         return
     with contextlib.nullcontext() if bucket.is_remote(workdir) else _locked(workdir):
         try:
-            is_new = _check(workdir / _SETTINGS, settings)
-        except ValueError:
-            raise
-        except Exception as error:  # a bucket's are those of HTTP and of logging in
-            reason = (str(error).splitlines() or [repr(error)])[0]
-            raise OSError(f"--workdir={workdir} cannot be written to: {reason}") from error
+            with bucket.reached(workdir):
+                is_new = _check(workdir / _SETTINGS, settings)
+        except OSError as error:
+            raise OSError(f"--workdir={workdir} cannot be written to: {error}") from error
         try:
             yield
         except Exception:

@@ -46,11 +46,14 @@ def resolve(path_or_hub_id: str | Path) -> Path:
     Raises:
         FileNotFoundError: neither a directory nor a hub id.
         ImportError: a bucket's directory, and gcsfs is not installed.
-        ConnectionError: the hub cannot be reached or does not have the repository.
+        ConnectionError: the bucket or the hub cannot be reached, or the hub does not have the
+            repository.
     """
-    path = bucket.followed(bucket.as_path(path_or_hub_id).expanduser())
-    if path.is_dir():
-        return path
+    path = bucket.as_path(path_or_hub_id).expanduser()
+    with bucket.reached(path):
+        path = bucket.followed(path)
+        if path.is_dir():
+            return path
     if path.exists():
         raise FileNotFoundError(f"{path} is a file, expected the directory of a checkpoint")
     if not _HUB_ID.fullmatch(str(path_or_hub_id)):

@@ -98,6 +98,11 @@ def test_what_cannot_be_reached_is_named(places, monkeypatch):
         loop.train(stage(places), bucket.as_path("gs://no-such-bucket/run"))
     with pytest.raises(ValueError, match="s3://runs/x: expected a directory or gs://"):
         bucket.as_path("s3://runs/x")
+    with (
+        pytest.raises(ConnectionError, match=r"gs://runs/x cannot be reached: 403"),
+        bucket.reached(bucket.as_path("gs://runs/x")),
+    ):
+        raise RuntimeError("403 Forbidden")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"needs the package gcsfs; pip install"):
         bucket.as_path("gs://runs/x")
