@@ -7,7 +7,7 @@ The same command again goes on where it was stopped. A run's best checkpoint is 
 `rj.load` and the other commands; its curves are in WORKDIR/tensorboard and WORKDIR/figures.jsonl.
 A recipe gives each stage a directory of its own, starts it from the best of the one before, and
 skips what is done. On a pod, run it in every process: with --distributed they find each other, and
-WORKDIR is seen by all, as one in a bucket is: gs://BUCKET/RUN (pip install 'reasoner_jax[bucket]').
+WORKDIR is seen by all, as one in a bucket is: gs://BUCKET/RUN (`source launch/setup.sh bucket`).
 """
 
 import ast

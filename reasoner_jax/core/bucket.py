@@ -11,6 +11,7 @@ or a machine that has one, as TPU machines do.
 import atexit
 import contextlib
 import importlib.util
+import logging
 import os
 import shutil
 import tempfile
@@ -37,9 +38,11 @@ def as_path(path: str | os.PathLike[str]) -> Path:
             "the path where they are mounted"
         )
     if importlib.util.find_spec("gcsfs") is None:
-        raise ImportError(f"{text} needs the package gcsfs; pip install 'reasoner_jax[bucket]'")
+        raise ImportError(f"{text} needs the package gcsfs; run `source launch/setup.sh bucket`")
     from etils import epath
 
+    # It would print a page of traceback for each error that it raises as well.
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     return cast(Path, epath.Path(text))
 
 

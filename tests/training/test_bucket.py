@@ -104,5 +104,5 @@ def test_what_cannot_be_reached_is_named(places, monkeypatch):
     ):
         raise RuntimeError("403 Forbidden")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"needs the package gcsfs; pip install"):
+    with pytest.raises(ImportError, match=r"needs the package gcsfs; run `source"):
         bucket.as_path("gs://runs/x")
