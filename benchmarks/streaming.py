@@ -2,6 +2,7 @@
 
     python benchmarks/streaming.py --preset=smol             # all of it, some minutes
     python benchmarks/streaming.py --preset=smol --peer=no   # without transformers (extra `dev`)
+    python benchmarks/streaming.py --preset=3b --dtype=bfloat16    # on a GPU of 40 GB
     python benchmarks/streaming.py --only=pacing             # the simulator alone, at once
 
 First sound: the streaming engine against the same network run the way `transformers` runs it (the
@@ -23,7 +24,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+from flax.core import meta
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -32,43 +35,72 @@ from benchmarks import machine
 from reasoner_jax.codecs import base, codec_of
 from reasoner_jax.codecs.mel_vq import MelVQ
 from reasoner_jax.core import params as trees
+from reasoner_jax.core.params import Params
 from reasoner_jax.core.records import Reply
 from reasoner_jax.core.text_feed import TextFeed
+from reasoner_jax.generation import blocks
 from reasoner_jax.generation import engine as engines
 from reasoner_jax.generation.engine import Engine, Question
 from reasoner_jax.generation.events import AudioEvent
 from reasoner_jax.generation.pacing import TRACES, Pacing, simulate, trace
 from reasoner_jax.generation.prompt import EncodedQuestion
+from reasoner_jax.generation.sampling import GREEDY
 from reasoner_jax.generation.stream import Style, stream_question
 from reasoner_jax.generation.talker_stream import TalkerStream, speak
-from reasoner_jax.models.config import OmniConfig
-from reasoner_jax.models.omni import Omni
+from reasoner_jax.models.config import Compute, OmniConfig
+from reasoner_jax.models.omni import Omni, abstract_params
 from reasoner_jax.text.schedule import Schedule, Stream
 from reasoner_jax.text.special_tokens import FROM_SCRATCH_TOKENS, TEXT_MODEL_TOKENS
 from reasoner_jax.text.tokenizer import train_bpe
 from reasoner_jax.weights.manifest import Manifest
+from reasoner_jax.weights.voices import Voice
 
 WORDS = "let me see so seven and three is ten"
 
 
-def network(preset: str, directory: str) -> Omni:
+def network(preset: str, dtype: str, directory: str) -> Omni:
     """A speaking network of random weights, with a codec that knows nothing but noise."""
-    config = rj.preset(preset)
-    feed = TextFeed(codes_per_token=2, codes_per_byte=1.2, lead_codes=4)
+    config, compute = rj.preset(preset), Compute(dtype=dtype, param_dtype=dtype)
+    if config.token2wav is None:
+        feed = TextFeed(codes_per_token=2, codes_per_byte=1.2, lead_codes=4)
+    else:
+        # 150 words a minute are 3.3 of Qwen's tokens a second, of 50 codes.
+        feed = TextFeed(codes_per_token=15, codes_per_byte=0, lead_codes=8)
     talker = dataclasses.replace(config.talker, reads_prompt=False, text_feed=feed)
     config = dataclasses.replace(config, talker=talker)
     rng = np.random.default_rng(0)
+    params = filled(abstract_params(config, compute))
+    if config.token2wav is not None:
+        sizes = config.token2wav.dit
+        speaker = rng.normal(size=sizes.speaker_width).astype(np.float32)
+        mel = rng.normal(size=(300, sizes.num_mel_bins)).astype(np.float32)
+        voices = {"Chelsie": Voice(talker.text_start_token_id, speaker, mel)}
+        tokenizer = train_bpe([WORDS] * 3, 320, TEXT_MODEL_TOKENS)
+        return Omni(config, compute, params, tokenizer=tokenizer, voices=voices)
     noise = [rng.normal(0, 0.1, 16_000 * 90).astype(np.float32)]
     MelVQ.fit(noise, codebook_size=talker.codec_start_token_id).save(directory)
     special = FROM_SCRATCH_TOKENS if preset == "tiny" else TEXT_MODEL_TOKENS
     tokenizer = train_bpe([WORDS] * 3, 320, special)
-    return Omni.create(
-        config, tokenizer=tokenizer, origin=Manifest(config, codec_files=Path(directory))
-    )
+    origin = Manifest(config, codec_files=Path(directory))
+    return Omni(config, compute, params, tokenizer=tokenizer, origin=origin)
+
+
+def filled(shapes: Params) -> Params:
+    """Random values of about the size that trained ones have, a million of them again and again:
+    to draw billions takes minutes.
+    """
+    pool = np.random.default_rng(0).normal(0, 1, 2**20 + 7).astype(np.float32)
+
+    def fill(shape: jax.ShapeDtypeStruct) -> jax.Array:
+        scale = np.prod(shape.shape[:-1]) ** -0.5 if len(shape.shape) > 1 else 0.1
+        values = (pool * np.float32(scale)).astype(shape.dtype)
+        return jax.device_put(np.resize(values, shape.shape))
+
+    return jax.tree.map(fill, meta.unbox(shapes))
 
 
 Calls = dict[str, Callable[[], float]]
-"""Each runs once and returns its seconds."""
+"""Each runs once and returns what it measured, seconds or a rate."""
 
 
 def turns(calls: Calls, rounds: int) -> dict[str, float]:
@@ -115,16 +147,17 @@ def first_sound(
         print(f"| {seconds / streamed:.1f} |", flush=True)
 
 
-def original(config: OmniConfig) -> Any:
+def original(config: OmniConfig, dtype: str) -> Any:
     """`transformers` at our sizes, with a vocoder that does nothing."""
     import torch
 
     from benchmarks.model_vs_transformers import peer
 
-    model = peer(config.thinker, "float32", config.talker)
+    model = peer(config.thinker, dtype, config.talker)
     model.token2wav.forward = lambda code, **_: torch.zeros(1)
     start = config.talker.text_start_token_id
-    voice = dict(bos_token=start, cond=torch.zeros(1, 8), ref_mel=torch.zeros(1, 30, 80))
+    cond, mel = (torch.zeros(shape, device=model.device) for shape in ((1, 8), (1, 30, 80)))
+    voice = dict(bos_token=start, cond=cond, ref_mel=mel)
     model.speaker_map = {"Chelsie": voice}
     return model
 
@@ -133,14 +166,15 @@ def timed_peer(model: Any, encoded: EncodedQuestion, max_tokens: int, num_codes:
     """Seconds of thinker and talker, one after the other, until all codes are there."""
     import torch
 
-    tokens, mel = torch.tensor(encoded.tokens[None], dtype=torch.long), encoded.mel
+    device, mel = model.device, encoded.mel
     began = time.perf_counter()
+    tokens = torch.tensor(encoded.tokens[None], dtype=torch.long, device=device)
     with torch.no_grad():
         model.generate(
             input_ids=tokens,
             attention_mask=torch.ones_like(tokens),
-            input_features=torch.tensor(mel.T[None]),
-            feature_attention_mask=torch.ones(1, len(mel), dtype=torch.long),
+            input_features=torch.tensor(mel.T[None], dtype=model.dtype, device=device),
+            feature_attention_mask=torch.ones(1, len(mel), dtype=torch.long, device=device),
             thinker_max_new_tokens=max_tokens,
             thinker_do_sample=False,
             talker_max_new_tokens=num_codes,
@@ -155,15 +189,16 @@ def timed_peer_thinker(model: Any, length: int, max_tokens: int) -> float:
     """Seconds of the thinker alone, of a written prompt."""
     import torch
 
-    tokens = torch.ones((1, length), dtype=torch.long)
+    tokens = torch.ones((1, length), dtype=torch.long, device=model.device)
     began = time.perf_counter()
     with torch.no_grad():
-        model.thinker.generate(
+        made = model.thinker.generate(
             input_ids=tokens,
             attention_mask=torch.ones_like(tokens),
             max_new_tokens=max_tokens,
             do_sample=False,
         )
+        made.cpu()
     return time.perf_counter() - began
 
 
@@ -179,25 +214,39 @@ def codes_of(engine: Engine, talker: TalkerStream, reply: Reply) -> np.ndarray:
 def decoding(engine: Engine, question: Question, max_tokens: int, rounds: int, peer: Any) -> None:
     """Tokens a second of one row, without the prompt, against the floor."""
     few = max_tokens // 4
-    ways: dict[str, Callable[[int], float]] = {
-        "a pass for every token": lambda n: timed(
-            engine, question, Schedule(2, 8, control_tokens=False), n
-        ),
-        "control tokens ride along": lambda n: timed(engine, question, Schedule(2, 8), n),
+    ways: dict[str, Schedule] = {
+        "a pass for every token": Schedule(2, 8, control_tokens=False),
+        "control tokens ride along": Schedule(2, 8),
     }
+    calls: Calls = {"bandwidth": machine.read_bandwidth}
+    for name, schedule in ways.items():
+        calls[name] = functools.partial(decode_rate, engine, question, schedule, max_tokens)
     if peer is not None:
         [encoded], _ = engine.encode([question], None, max_tokens)
-        ways["transformers"] = lambda n: timed_peer_thinker(peer, len(encoded.tokens), n)
-    calls: Calls = {"bandwidth": machine.read_bandwidth}
-    for name, way in ways.items():
-        calls[f"{name}, few"] = functools.partial(way, few)
-        calls[f"{name}, many"] = functools.partial(way, max_tokens)
+        timed_peer_rate = functools.partial(timed_peer_thinker, peer, len(encoded.tokens))
+        calls["few"] = functools.partial(timed_peer_rate, few)
+        calls["many"] = functools.partial(timed_peer_rate, max_tokens)
     found = turns(calls, rounds)
-    floor = found["bandwidth"] / trees.num_bytes(engine.omni.params["thinker"]["model"])
-    for name in ways:
-        rate = (max_tokens - few) / (found[f"{name}, many"] - found[f"{name}, few"])
+    if peer is not None:
+        found["transformers"] = (max_tokens - few) / (found.pop("many") - found.pop("few"))
+    floor = found.pop("bandwidth") / trees.num_bytes(engine.omni.params["thinker"]["model"])
+    for name, rate in found.items():
         print(f"| decoding, tokens/s, {name}; other: the bandwidth floor | {rate:.1f} ", end="")
         print(f"| {floor:.1f} | {rate / floor:.0%} |", flush=True)
+
+
+def decode_rate(
+    engine: Engine, question: Question, schedule: Schedule, max_tokens: int
+) -> float:
+    """Tokens a second of a reply, once its prompt has been read."""
+    encoded, schedules = engine.encode([question], schedule, max_tokens)
+    run = engine.batch_run(schedules, GREEDY, max_tokens, vectors=False, rows=1)
+    replies, _ = run.prefill(encoded, schedules, [0])
+    jax.block_until_ready(replies)
+    began = time.perf_counter()
+    params = engine.omni.params["thinker"]
+    replies = blocks.decode(run.program, params, run.guide(), replies)
+    return int(replies.lengths[0]) / (time.perf_counter() - began)
 
 
 def timed(engine: Engine, question: Question, schedule: Schedule, max_tokens: int) -> float:
@@ -244,7 +293,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--preset", default="smol", choices=["tiny", "smol"])
+    parser.add_argument("--preset", default="smol", choices=["tiny", "smol", "3b", "7b"])
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--tokens", type=int, default=240, help="of a reply")
     parser.add_argument("--seconds", type=float, default=3.0, help="of the question")
     parser.add_argument("--rounds", type=int, default=3)
@@ -258,13 +308,13 @@ def main() -> None:
 
 def measure(args: argparse.Namespace) -> None:
     """What needs a network."""
-    print(f"{machine.describe()}; {args.preset}, float32, batch 1, {args.tokens} tokens a reply\n")
+    print(f"{machine.describe()}; {args.preset}, {args.dtype}, batch 1, {args.tokens} tokens a reply\n")
     print("| | ours | other | gain |\n|---|---|---|---|", flush=True)
     rng = np.random.default_rng(1)
     samples = rng.normal(0, 0.1, int(16_000 * args.seconds)).astype(np.float32)
     with tempfile.TemporaryDirectory() as directory:
-        engine = Engine(network(args.preset, directory), batch_size=1)
-        peer = original(engine.omni.config) if args.peer == "yes" else None
+        engine = Engine(network(args.preset, args.dtype, directory), batch_size=1)
+        peer = original(engine.omni.config, args.dtype) if args.peer == "yes" else None
         first_sound(engine, Question(samples), args.tokens, args.rounds, peer)
     decoding(engine, Question(samples), args.tokens, args.rounds, peer)
     fast_forward(engine, args.tokens, args.rounds)

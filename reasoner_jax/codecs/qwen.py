@@ -120,8 +120,7 @@ class QwenCodec:
     def of(cls, token2wav: Token2Wav, params: Params, voice: Voice, **options) -> "QwenCodec":
         """The codec of a checkpoint, with one of its voices; `options` as the attributes."""
         speaker, mel = jnp.asarray(voice.speaker)[None], jnp.asarray(voice.reference_mel)[None]
-        embedded = jax.jit(token2wav.embed_voice)(params, speaker, mel)
-        return cls(token2wav, params, embedded, **options)
+        return cls(token2wav, params, _embed_voice(token2wav, params, speaker, mel), **options)
 
     @property
     def sample_rate_hz(self) -> int:
@@ -205,6 +204,16 @@ class QwenCodec:
             state, mel=state.mel[start - begin :], mel_start=start, num_voiced=end
         )
         return state, piece
+
+
+@functools.partial(jax.jit, static_argnames="token2wav")
+def _embed_voice(
+    token2wav: Token2Wav,
+    params: Params,
+    speaker: Float[Array, "1 E"],
+    reference_mel: Float[Array, "1 R M"],
+) -> Float[Array, "1 V"]:
+    return token2wav.embed_voice(params, speaker, reference_mel)
 
 
 @functools.partial(jax.jit, static_argnames=("token2wav", "num_steps", "guidance_scale"))

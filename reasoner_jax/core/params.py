@@ -111,3 +111,13 @@ def fuse_projections(params: Params) -> Params:
     gone = {name for fused in joined for name in FUSED[fused]}
     kept = {key: fuse_projections(value) for key, value in params.items() if key not in gone}
     return kept | joined
+
+
+def transpose_kernels(params: Params) -> Params:
+    """[in, out] -> [out, in] for every dense layer's kernel, at any depth; undoes itself."""
+    if not isinstance(params, Mapping):
+        return params
+    return {
+        key: value.T if key == "kernel" and value.ndim == 2 else transpose_kernels(value)
+        for key, value in params.items()
+    }

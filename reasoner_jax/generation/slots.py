@@ -235,23 +235,21 @@ def pending(
         width: W.
     """
     token, stream, present = carry
-    blank = jnp.zeros((token.shape[0], MAX_RUNS + 1), jnp.int32)
     first = jnp.minimum(present.astype(jnp.int32), limits)
 
-    def take(index: Array, state: tuple) -> tuple:
-        rows, going, end, tokens, streams, ends = state
+    going, end = limits > 0, first
+    columns = [(token, stream, first)]
+    for _ in range(MAX_RUNS):
         run = next_runs(rows, layouts, ids)
         going = going & run.forced & ~run.complete
         counts = jnp.where(going, run.counts, 0)
-        columns = zip((tokens, streams, ends), (run.tokens, run.streams, end + counts), strict=True)
-        tables = (table.at[:, index].set(column) for table, column in columns)
-        return fill(rows, layouts, counts), going, end + counts, *tables
-
-    tables = (blank.at[:, 0].set(column) for column in (token, stream, first))
-    # Loops, here and in `feed`: unrolled, the steps are fused into each other many times over.
-    *_, tokens, streams, ends = jax.lax.fori_loop(
-        1, MAX_RUNS + 1, take, (rows, limits > 0, first, *tables)
-    )
+        end = end + counts
+        columns.append((run.tokens, run.streams, end))
+        # Else the steps are fused into each other many times over.
+        rows, going, end, columns = jax.lax.optimization_barrier(
+            (fill(rows, layouts, counts), going, end, columns)
+        )
+    tokens, streams, ends = (jnp.stack(column, axis=1) for column in zip(*columns, strict=True))
     source = (jnp.arange(width)[None, :, None] >= ends[:, None, :]).sum(axis=-1)
     source = jnp.minimum(source, MAX_RUNS)
     counts = jnp.minimum(jnp.minimum(ends[:, -1], limits), width)
@@ -262,8 +260,8 @@ def pending(
 def feed(rows: RowSlots, layouts: Layouts, waiting: Pending, counts: Int[Array, " B"]) -> RowSlots:
     """The rows after the first `counts` of their pending tokens."""
 
-    def take(run: Array, rows: RowSlots) -> RowSlots:
+    for run in range(MAX_RUNS):
         begin, end = waiting.ends[:, run], waiting.ends[:, run + 1]
-        return fill(rows, layouts, jnp.clip(counts - begin, 0, end - begin))
-
-    return jax.lax.fori_loop(0, MAX_RUNS, take, rows)
+        taken = jnp.clip(counts - begin, 0, end - begin)
+        rows = jax.lax.optimization_barrier(fill(rows, layouts, taken))
+    return rows

@@ -76,14 +76,18 @@ def say(
     counts: Int[Array, " B"],
     marks: Float[Array, "2 D"],
 ) -> tuple[TalkerRows, Int[Array, "B N"]]:
-    """N steps; a row takes `counts` of them unless it ends before."""
+    """Up to N steps; a row takes `counts` of them unless it ends before, and is -1 after them."""
     marked = jnp.where((sources == TEXT_END)[..., None], marks[0], vectors)
     marked = jnp.where((sources == TEXT_PAD)[..., None], marks[1], marked)
     step = functools.partial(_step, talker, kind, params, rules)
-    times = jnp.arange(vectors.shape[1])
-    inputs = marked.swapaxes(0, 1), sources.T < 0, times[:, None] < counts
-    rows, codes = jax.lax.scan(step, rows, inputs)
-    return rows, codes.T
+
+    def say_next(time: Array, state: tuple[TalkerRows, Array]) -> tuple[TalkerRows, Array]:
+        rows, codes = state
+        inputs = marked[:, time], sources[:, time] < 0, time < counts
+        rows, code = step(rows, inputs)
+        return rows, codes.at[:, time].set(code)
+
+    return jax.lax.fori_loop(0, counts.max(), say_next, (rows, jnp.full(sources.shape, -1)))
 
 
 def _step(

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from reasoner_jax.core.axes import Array, Bool, Float, Int
 from reasoner_jax.core.sharding import on_each_device
+from reasoner_jax.models import attention_decode
 from reasoner_jax.models.attention_blocks import blockwise
 from reasoner_jax.models.attention_kernels import (
     cudnn,
@@ -22,6 +23,7 @@ from reasoner_jax.models.attention_kernels import (
     visible,
 )
 from reasoner_jax.models.config import Compute, DecoderConfig
+from reasoner_jax.models.rope import Rotary, rotate
 
 Layer = tuple[Float[Array, "B K H S"], Float[Array, "B K S H"]]
 """Keys and values as a cache holds them, each as the product that reads it wants it: a head's keys
@@ -106,6 +108,33 @@ def _whole(
     out = jnp.einsum("nqs,nsh->nqh", weights, v)
     out = out.reshape(batch, kv_heads, group, length, width).transpose(0, 3, 1, 2, 4)
     return out.reshape(q.shape)
+
+
+def attend_and_write(
+    q: Float[Array, "B L N H"],
+    k: Float[Array, "B L K H"],
+    v: Float[Array, "B L K H"],
+    by: Rotary,
+    layer: Layer,
+    offset: Int[Array, " B"],
+    implementation: str = "auto",
+) -> tuple[Float[Array, "B L N H"], Layer]:
+    """Rotates new tokens, stores them and lets them look at all that is cached.
+
+    Args:
+        q, k, v: of the new tokens.
+        by: their angles.
+        layer: keys and values before.
+        offset: slot of each row's first new token.
+        implementation: see `attend`.
+
+    Returns:
+        The attended values, and the layer with the new tokens.
+    """
+    if implementation == "auto" and attention_decode.fits(q, layer[0]):
+        return attention_decode.attend_and_write(q, k, v, by, layer, offset)
+    layer = write(layer, rotate(k, by), v, offset)
+    return attend_cached(rotate(q, by), layer, offset, implementation), layer
 
 
 def attend_cached(

@@ -24,6 +24,8 @@ class Compute:
             `unstack_layers` translate the parameters.
         fuse_projections: q, k and v from one matrix, gate and up from another: fewer, larger
             matrix products for decoding on one device. `core.params.fuse_projections` translates.
+        kernels_out_in: kernels as [out, in], which is how a GPU reads them fastest for the few
+            vectors of a decoding step. `core.params.transpose_kernels` translates.
         attention: "auto" picks by platform, see `models.attention`.
     """
 
@@ -32,6 +34,7 @@ class Compute:
     remat: Remat = "none"
     scan_layers: bool = True
     fuse_projections: bool = False
+    kernels_out_in: bool = False
     attention: Literal["auto", "reference", "blockwise", "cudnn", "splash"] = "auto"
 
     @property

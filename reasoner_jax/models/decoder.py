@@ -39,14 +39,13 @@ class SelfAttention(nn.Module):
     ) -> tuple[Hidden, Layer | None]:
         config = self.config
         q, k, v = self._heads(x)
-        q, k = rotate(q, by), rotate(k, by)
         kernel = self.compute.attention
         if layer is not None:
             assert offset is not None
-            layer = attention.write(layer, k, v, offset)
-            out = attention.attend_cached(q, layer, offset, kernel)
+            out, layer = attention.attend_and_write(q, k, v, by, layer, offset, kernel)
         else:
             ids = None if segment_ids is None else (segment_ids, segment_ids)
+            q, k = rotate(q, by), rotate(k, by)
             out = attention.attend(q, k, v, causal=True, segment_ids=ids, implementation=kernel)
         out = out.reshape(*x.shape[:2], -1)
         axes = ("heads", "embed")

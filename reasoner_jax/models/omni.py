@@ -140,8 +140,12 @@ class Omni:
         """The context under which this network's functions are called."""
         return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
 
-    def for_serving(self) -> "Omni":
-        """The same network laid out for decoding: layers apart, projections fused on one device."""
+    def for_serving(self, platform: str | None = None) -> "Omni":
+        """The same network laid out for decoding: layers apart, projections fused on one device.
+
+        Args:
+            platform: that will decode: "cpu", "gpu" or "tpu"; None for the default one.
+        """
         compute, params = self.compute, self.params
         if compute.scan_layers:
             compute = dataclasses.replace(compute, scan_layers=False)
@@ -149,6 +153,9 @@ class Omni:
         if self.mesh is None and not compute.fuse_projections:
             compute = dataclasses.replace(compute, fuse_projections=True)
             params = trees.fuse_projections(params)
+            if (platform or jax.default_backend()) == "gpu":
+                compute = dataclasses.replace(compute, kernels_out_in=True)
+                params = _kernels_out_in(params)
         return dataclasses.replace(self, compute=compute, params=params)
 
     def logits(
@@ -267,3 +274,11 @@ def _check_tokens(tokens: Any, vocab_size: int) -> np.ndarray:
             f"{vocab_size} rows; is this the checkpoint's own tokenizer?"
         )
     return tokens.astype(np.int32)
+
+
+def _kernels_out_in(params: Params) -> Params:
+    """Thinker and talker; token2wav is not decoded token by token."""
+    return {
+        name: part if name == "token2wav" else trees.transpose_kernels(part)
+        for name, part in params.items()
+    }
