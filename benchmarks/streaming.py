@@ -235,9 +235,7 @@ def decoding(engine: Engine, question: Question, max_tokens: int, rounds: int, p
         print(f"| {floor:.1f} | {rate / floor:.0%} |", flush=True)
 
 
-def decode_rate(
-    engine: Engine, question: Question, schedule: Schedule, max_tokens: int
-) -> float:
+def decode_rate(engine: Engine, question: Question, schedule: Schedule, max_tokens: int) -> float:
     """Tokens a second of a reply, once its prompt has been read."""
     encoded, schedules = engine.encode([question], schedule, max_tokens)
     run = engine.batch_run(schedules, GREEDY, max_tokens, vectors=False, rows=1)
@@ -308,7 +306,8 @@ def main() -> None:
 
 def measure(args: argparse.Namespace) -> None:
     """What needs a network."""
-    print(f"{machine.describe()}; {args.preset}, {args.dtype}, batch 1, {args.tokens} tokens a reply\n")
+    sizes = f"{args.preset}, {args.dtype}, batch 1, {args.tokens} tokens a reply"
+    print(f"{machine.describe()}; {sizes}\n")
     print("| | ours | other | gain |\n|---|---|---|---|", flush=True)
     rng = np.random.default_rng(1)
     samples = rng.normal(0, 0.1, int(16_000 * args.seconds)).astype(np.float32)

@@ -4,7 +4,9 @@ The layout is defined there and only there; this is its port for compiled decodi
 row has a schedule and a phase of its own. `tests/generation/test_slots.py` holds the two equal.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax
 import jax
@@ -237,19 +239,19 @@ def pending(
     token, stream, present = carry
     first = jnp.minimum(present.astype(jnp.int32), limits)
 
-    going, end = limits > 0, first
-    columns = [(token, stream, first)]
-    for _ in range(MAX_RUNS):
+    def take(state: tuple, _: Any) -> tuple[tuple, tuple]:
+        rows, going, end = state
         run = next_runs(rows, layouts, ids)
         going = going & run.forced & ~run.complete
         counts = jnp.where(going, run.counts, 0)
         end = end + counts
-        columns.append((run.tokens, run.streams, end))
-        # Else the steps are fused into each other many times over.
-        rows, going, end, columns = jax.lax.optimization_barrier(
-            (fill(rows, layouts, counts), going, end, columns)
-        )
-    tokens, streams, ends = (jnp.stack(column, axis=1) for column in zip(*columns, strict=True))
+        return (fill(rows, layouts, counts), going, end), (run.tokens, run.streams, end)
+
+    _, runs = _scan(take, (rows, limits > 0, first), jnp.arange(MAX_RUNS))
+    tokens, streams, ends = (
+        jnp.concatenate([column[None], later]).T
+        for column, later in zip((token, stream, first), runs, strict=True)
+    )
     source = (jnp.arange(width)[None, :, None] >= ends[:, None, :]).sum(axis=-1)
     source = jnp.minimum(source, MAX_RUNS)
     counts = jnp.minimum(jnp.minimum(ends[:, -1], limits), width)
@@ -260,8 +262,26 @@ def pending(
 def feed(rows: RowSlots, layouts: Layouts, waiting: Pending, counts: Int[Array, " B"]) -> RowSlots:
     """The rows after the first `counts` of their pending tokens."""
 
-    for run in range(MAX_RUNS):
-        begin, end = waiting.ends[:, run], waiting.ends[:, run + 1]
-        taken = jnp.clip(counts - begin, 0, end - begin)
-        rows = jax.lax.optimization_barrier(fill(rows, layouts, taken))
-    return rows
+    def take(rows: RowSlots, run: tuple[Array, Array]) -> tuple[RowSlots, None]:
+        begin, end = run
+        return fill(rows, layouts, jnp.clip(counts - begin, 0, end - begin)), None
+
+    return _scan(take, rows, (waiting.ends.T[:-1], waiting.ends.T[1:]))[0]
+
+
+def _scan(step: Callable[[Any, Any], tuple[Any, Any]], state: Any, xs: Any) -> tuple[Any, Any]:
+    """`jax.lax.scan`; unrolled for a GPU, where a turn would be a dozen kernels that do nothing.
+
+    Unrolled for a CPU, which ignores barriers, the steps are fused into each other many times over.
+    """
+
+    def unrolled(state: Any, xs: Any) -> tuple[Any, Any]:
+        found = []
+        for index in range(len(jax.tree.leaves(xs)[0])):
+            step_of = step(state, jax.tree.map(lambda x, index=index: x[index], xs))
+            state, y = jax.lax.optimization_barrier(step_of)
+            found.append(y)
+        return state, jax.tree.map(lambda *ys: jnp.stack(ys), *found)
+
+    looped = functools.partial(jax.lax.scan, step)
+    return jax.lax.platform_dependent(state, xs, cuda=unrolled, default=looped)

@@ -2,8 +2,8 @@
 
 Apart they are eight kernels a layer that each run for a microsecond or two, a fifth of a pass.
 Keys are read in parts, by as many programs, each with a softmax of its own (flash decoding); the
-parts are joined afterwards. New tokens meet the cache in registers, so that no program reads what
-another writes.
+parts are joined afterwards. New tokens are a part of their own, whose program also writes them, so
+that no program reads what another writes.
 
 Source: Dao et al., FlashAttention (arXiv 2205.14135); Flash-Decoding, the same authors' blog 2023.
 """
@@ -18,7 +18,7 @@ from jax.experimental.pallas import triton
 
 from reasoner_jax.core.axes import Array, Float, Int
 
-_PART = 64
+_PART, _WARPS = 64, 4
 _LEAST_ROWS = 16
 """Of a product on the matrix units."""
 _MOST_TOKENS = 2
@@ -62,7 +62,8 @@ def attend_and_write(
     """
     (batch, length, num_heads, width), kv_heads = q.shape, k.shape[2]
     slots = layer[0].shape[3]
-    parts = -(-slots // _PART)
+    # The last part is that of the new tokens.
+    parts = -(-slots // _PART) + 1
     rows = max(_LEAST_ROWS, pl.next_power_of_2(length * (num_heads // kv_heads)))
     # Fused projections made them side by side; so they are taken from there.
     heads = jnp.concatenate([q, k, v], axis=2)
@@ -79,7 +80,9 @@ def attend_and_write(
             *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in layer),
         ),
         input_output_aliases={4: 3, 5: 4},
-        compiler_params=None if interpret else triton.CompilerParams(num_warps=4, num_stages=1),
+        compiler_params=None
+        if interpret
+        else triton.CompilerParams(num_warps=_WARPS, num_stages=1),
         interpret=interpret,
         name="decode_attention",
     )(*inputs)
@@ -115,67 +118,77 @@ def _kernel(
     low, high = pl.ds(0, half), pl.ds(half, half)
     offset, dtype = offset_ref[row], heads_ref.dtype
 
-    queries, columns = jnp.arange(rows), jnp.arange(half)[None]
-    token, present = queries // group, (queries < length * group)[:, None]
-    tokens, own_heads = token[:, None], (head * group + queries % group)[:, None]
-
-    def of_queries(place: Any) -> Array:
-        return triton.load(place, mask=present, other=0.0).astype(wide)
-
-    first = of_queries(heads_ref.at[row, tokens, own_heads, columns])
-    second = of_queries(heads_ref.at[row, tokens, own_heads, half + columns])
-    cos, sin = (of_queries(ref.at[row, tokens, columns]) for ref in (cos_ref, sin_ref))
-    # As rounded as a rotated query is elsewhere.
-    first, second = (
-        (first * cos - second * sin).astype(dtype),
-        (second * cos + first * sin).astype(dtype),
-    )
-
-    slots = part * _PART + jnp.arange(_PART)
-    old = slots < jnp.minimum(offset, capacity)
-
-    def tile(of_head: Any) -> Array:
-        place = keys_ref.at[row, head, of_head, pl.ds(part * _PART, _PART)]
-        return triton.load(place, mask=old[None], other=0.0)
-
+    token = jnp.arange(rows) // group
+    first, second = _rotated_queries(heads_ref, cos_ref, sin_ref, row, head, group, rows)
     scale = width**-0.5
-    scores = (_dot(first, tile(low)) + _dot(second, tile(high))) * scale
-    scores = jnp.where(old[None], scores, _UNSEEN)
-    best = jnp.max(scores, axis=1)
 
-    fresh = []
-    for index in range(length):
-        key = num_heads + head
-        one, two = (heads_ref[row, index, key, place].astype(wide) for place in (low, high))
-        cos, sin = (ref[row, index, :] for ref in (cos_ref, sin_ref))
-        one, two = (x.astype(dtype) for x in (one * cos - two * sin, two * cos + one * sin))
-        product = jnp.sum(first.astype(wide) * one.astype(wide)[None], axis=1)
-        product += jnp.sum(second.astype(wide) * two.astype(wide)[None], axis=1)
-        kept = (part == 0) & (offset + index < capacity)
-        product = jnp.where(kept & (token >= index), product * scale, _UNSEEN)
-        best = jnp.maximum(best, product)
-        fresh.append((one, two, product, kept))
+    def note(best: Array, total: Array, out: Array) -> None:
+        highest_ref[pair, part, :], totals_ref[pair, part, :] = best, total
+        sums_ref[pair, part, :, :] = out
 
-    weights = jnp.where(old[None], jnp.exp(scores - best[:, None]), 0.0)
-    total = jnp.sum(weights, axis=1)
-    place = values_ref.at[row, head, pl.ds(part * _PART, _PART), pl.ds(0, width)]
-    values = triton.load(place, mask=old[:, None], other=0.0)
-    out = _dot(weights.astype(values.dtype), values)
-    for index, (one, two, product, kept) in enumerate(fresh):
-        value = heads_ref[row, index, num_heads + kv_heads + head, :]
-        weight = jnp.where(product > _UNSEEN, jnp.exp(product - best), 0.0)
-        total += weight
-        out += weight[:, None] * value.astype(wide)[None]
+    @pl.when(part < pl.num_programs(1) - 1)
+    def _look_at_old() -> None:
+        begin = part * _PART
+        slots = pl.ds(begin, _PART)
+        old = begin + jnp.arange(_PART) < jnp.minimum(offset, capacity)
+        one, two = (
+            triton.load(keys_ref.at[row, head, columns, slots], mask=old[None], other=0.0)
+            for columns in (low, high)
+        )
+        scores = jnp.where(old[None], (_dot(first, one) + _dot(second, two)) * scale, _UNSEEN)
+        best = jnp.max(scores, axis=1)
+        weights = jnp.where(old[None], jnp.exp(scores - best[:, None]), 0.0)
+        place = values_ref.at[row, head, slots, pl.ds(0, width)]
+        values = triton.load(place, mask=old[:, None], other=0.0)
+        note(best, jnp.sum(weights, axis=1), _dot(weights.astype(values.dtype), values))
 
-        @pl.when(kept)
-        def _write(slot=offset + index, one=one, two=two, value=value):
-            keys_out_ref[row, head, low, slot] = one.astype(keys_out_ref.dtype)
-            keys_out_ref[row, head, high, slot] = two.astype(keys_out_ref.dtype)
-            values_out_ref[row, head, slot, :] = value.astype(values_out_ref.dtype)
+    @pl.when(part == pl.num_programs(1) - 1)
+    def _look_at_new() -> None:
+        best, total = jnp.full((rows,), _UNSEEN), jnp.zeros((rows,), wide)
+        scores, out = [], jnp.zeros((rows, width), wide)
+        for index in range(length):
+            slot, key = offset + index, num_heads + head
+            one, two = (heads_ref[row, index, key, place].astype(wide) for place in (low, high))
+            cos, sin = (ref[row, index, :] for ref in (cos_ref, sin_ref))
+            one, two = (x.astype(dtype) for x in (one * cos - two * sin, two * cos + one * sin))
+            score = jnp.sum(first.astype(wide) * one.astype(wide)[None], axis=1)
+            score += jnp.sum(second.astype(wide) * two.astype(wide)[None], axis=1)
+            seen = (token >= index) & (slot < capacity)
+            scores.append(jnp.where(seen, score * scale, _UNSEEN))
+            best = jnp.maximum(best, scores[-1])
 
-    sums_ref[pair, part, :, :] = out
-    highest_ref[pair, part, :] = best
-    totals_ref[pair, part, :] = total
+            @pl.when(slot < capacity)
+            def _write(slot=slot, index=index, one=one, two=two) -> None:
+                value = heads_ref[row, index, num_heads + kv_heads + head, :]
+                keys_out_ref[row, head, low, slot] = one.astype(keys_out_ref.dtype)
+                keys_out_ref[row, head, high, slot] = two.astype(keys_out_ref.dtype)
+                values_out_ref[row, head, slot, :] = value.astype(values_out_ref.dtype)
+
+        for index, score in enumerate(scores):
+            value = heads_ref[row, index, num_heads + kv_heads + head, :].astype(wide)
+            weight = jnp.where(score > _UNSEEN, jnp.exp(score - best), 0.0)
+            total, out = total + weight, out + weight[:, None] * value[None]
+        note(best, total, out)
+
+
+def _rotated_queries(
+    heads_ref: Any, cos_ref: Any, sin_ref: Any, row: Any, head: Any, group: int, rows: int
+) -> tuple[Float[Array, "R H2"], Float[Array, "R H2"]]:
+    """The halves of all queries that look at a key head; token by token, zeros at the end."""
+    length, half, dtype = heads_ref.shape[1], heads_ref.shape[3] // 2, heads_ref.dtype
+    queries, columns = jnp.arange(rows)[:, None], jnp.arange(half)[None]
+    token, own_head = queries // group, head * group + queries % group
+
+    def load(place: Any) -> Array:
+        present = queries < length * group
+        return triton.load(place, mask=present, other=0.0).astype(jnp.float32)
+
+    first = load(heads_ref.at[row, token, own_head, columns])
+    second = load(heads_ref.at[row, token, own_head, half + columns])
+    cos, sin = (load(ref.at[row, token, columns]) for ref in (cos_ref, sin_ref))
+    # As rounded as a rotated query is elsewhere.
+    turned = first * cos - second * sin, second * cos + first * sin
+    return turned[0].astype(dtype), turned[1].astype(dtype)
 
 
 def _dot(left: Float[Array, "R I"], right: Float[Array, "I O"]) -> Float[Array, "R O"]:

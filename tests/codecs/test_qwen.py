@@ -145,6 +145,17 @@ class TestCodecOf:
         with pytest.raises(ValueError, match=r"no voice 'Eve', expected one of \['Ann', 'Bob'\]"):
             codec_of(omni, "Eve")
 
+    def test_a_voice_is_compiled_once_for_all_questions(self, caplog):
+        omni = self.omni(token2wav=CONFIG, voices={"Ann": voice()})
+        jax.clear_caches()
+        logs = []
+        for _ in range(2):
+            caplog.clear()
+            with jax.log_compiles():
+                codec_of(omni)
+            logs.append(caplog.text)
+        assert ["Compiling jit(_embed_voice)" in log for log in logs] == [True, False]
+
     def test_a_network_without_a_codec_is_told_so(self):
         with pytest.raises(ValueError, match="the checkpoint has no codec"):
             codec_of(self.omni())

@@ -1,9 +1,11 @@
 """The compiled machine is `text.schedule`'s, token by token, for every schedule and any reply."""
 
 import functools
+from unittest import mock
 
 import jax
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,9 +27,24 @@ schedules = st.builds(
 )
 
 next_runs = jax.jit(functools.partial(slots.next_runs, ids=IDS))
-pending = jax.jit(functools.partial(slots.pending, ids=IDS, width=WIDTH))
-feed = jax.jit(slots.feed)
 fill = jax.jit(slots.fill)
+
+
+def compiled(function, platform):
+    """The function in the form that a platform runs, on this one."""
+
+    def choose(*args, **forms):
+        return forms.get(platform, forms["default"])(*args)
+
+    def call(*args, **kwargs):
+        with mock.patch.object(jax.lax, "platform_dependent", choose):
+            return function(*args, **kwargs)
+
+    return jax.jit(call)
+
+
+PENDING = functools.partial(slots.pending, ids=IDS, width=WIDTH)
+FORMS = {name: (compiled(PENDING, name), compiled(slots.feed, name)) for name in ("cpu", "cuda")}
 
 
 def random_token(state, run, rng):
@@ -86,9 +103,11 @@ def test_runs_and_states_equal_the_definition(chosen, seed):
         assert_same(rows, states)
 
 
+@pytest.mark.parametrize("platform", FORMS)
 @settings(max_examples=60)
-@given(st.lists(schedules, min_size=BATCH, max_size=BATCH), st.integers(0, 2**31))
-def test_pending_tokens_are_the_forced_ones_in_order(chosen, seed):
+@given(chosen=st.lists(schedules, min_size=BATCH, max_size=BATCH), seed=st.integers(0, 2**31))
+def test_pending_tokens_are_the_forced_ones_in_order(platform, chosen, seed):
+    pending, feed = FORMS[platform]
     rng = np.random.default_rng(seed)
     layouts = slots.layouts_of(chosen)
     states = [machine.start(schedule) for schedule in chosen]

@@ -144,13 +144,23 @@ def test_a_row_without_audio_may_sit_beside_one_with(omni):
     np.testing.assert_allclose(together[0], omni.logits(text[None])[0], atol=TOLERANCE)
 
 
-def test_the_layout_for_serving_changes_no_value(omni):
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_the_layout_for_serving_changes_no_value(omni, platform):
     tokens, mel = prompt(90)[None], speech(90)[None]
-    serving = omni.for_serving()
+    serving = omni.for_serving(platform)
     assert not serving.compute.scan_layers and serving.compute.fuse_projections
+    assert serving.compute.kernels_out_in == (platform == "gpu")
     np.testing.assert_allclose(omni.logits(tokens, mel), serving.logits(tokens, mel), atol=5e-6)
     shapes = meta.unbox(abstract_params(omni.config, serving.compute))
     check_same_tree({"thinker": shapes["thinker"]}, serving.params, "for_serving")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_sums_along_rows_are_the_product(omni, count):
+    """What a GPU does with one or two vectors, and with more."""
+    tokens = RNG.integers(0, 40, (1, count))
+    expected = omni.for_serving("cpu").logits(tokens)
+    np.testing.assert_allclose(omni.for_serving("gpu").logits(tokens), expected, atol=5e-6)
 
 
 def test_unstacked_layers_stack_again(omni):
