@@ -6,6 +6,7 @@ import numpy as np
 
 from reasoner_jax.core.records import Reply, SpokenQuestion, Timings
 from reasoner_jax.evaluation.judge import Judge, thought_answer
+from reasoner_jax.evaluation.spoken_answer import in_one_number
 from reasoner_jax.text.schedule import Stream
 
 
@@ -104,7 +105,7 @@ def judge_reply(
         audio_s = round(len(reply.waveform) / reply.sample_rate_hz, 4)
         judged = dataclasses.replace(judged, audio_s=audio_s)
     if heard is not None:
-        by_ear = judge(heard, question)
+        by_ear = judge(in_one_number(heard), question)
         judged = dataclasses.replace(
             judged,
             heard=heard,

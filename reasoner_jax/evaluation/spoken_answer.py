@@ -4,11 +4,14 @@ A reply that reads right may be spoken unintelligibly. Its transcript, judged li
 codec and talker in.
 """
 
+import re
 from collections.abc import Sequence
 
 from reasoner_jax.audio.waveform import to_model_rate
 from reasoner_jax.core.records import Reply
 from reasoner_jax.synthesis.recognise import Recognizer
+
+_LAST_HUNDREDS = re.compile(r"\b([1-9])00,? ([1-9]\d?)(?=\W*$)")
 
 
 def hear(replies: Sequence[Reply], recognizer: Recognizer) -> list[str | None]:
@@ -28,3 +31,11 @@ def hear_reply(reply: Reply, recognizer: Recognizer) -> str | None:
     if not len(reply.waveform):
         return ""
     return recognizer.transcribe(to_model_rate(reply.waveform, reply.sample_rate_hz))
+
+
+def in_one_number(transcript: str) -> str:
+    """The transcript with a number at its end in one, which Whisper parts behind its hundreds.
+
+    "64 plus 85 is 100, 49."  ->  "64 plus 85 is 149."
+    """
+    return _LAST_HUNDREDS.sub(lambda found: f"{found[1]}{found[2]:0>2}", transcript)
