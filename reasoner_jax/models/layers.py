@@ -54,7 +54,7 @@ def matmul(
     return _product(x.astype(dtype), kernel.astype(dtype))
 
 
-# Of so few XLA reads the kernel once for all; of more, once for each.
+# Those of a decoding step of one row; of more, nothing was measured.
 _FEW_VECTORS = 2
 
 

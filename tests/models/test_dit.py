@@ -64,7 +64,8 @@ def test_a_block_reaches_exactly_as_far_as_the_flags_allow(look_backward, look_a
     for block in range(blocks):
         x["noise"][block, block * BLOCK : (block + 1) * BLOCK] += 1.0
     result = velocity(x, config).reshape(blocks + 1, blocks, -1)
-    changed = (result[:-1] != result[-1]).any(axis=-1)
+    # On some processors equal rows of a batch round differently, by a millionth.
+    changed = (np.abs(result[:-1] - result[-1]) > 1e-5).any(axis=-1)
     np.testing.assert_array_equal(changed, reach > 0)
 
 
