@@ -70,17 +70,16 @@ def network(preset: str, dtype: str, directory: str) -> Omni:
     config = dataclasses.replace(config, talker=talker)
     rng = np.random.default_rng(0)
     params = filled(abstract_params(config, compute))
+    special = FROM_SCRATCH_TOKENS if preset == "tiny" else TEXT_MODEL_TOKENS
+    tokenizer = train_bpe([WORDS] * 3, 320, special)
     if config.token2wav is not None:
         sizes = config.token2wav.dit
         speaker = rng.normal(size=sizes.speaker_width).astype(np.float32)
         mel = rng.normal(size=(300, sizes.num_mel_bins)).astype(np.float32)
         voices = {"Chelsie": Voice(talker.text_start_token_id, speaker, mel)}
-        tokenizer = train_bpe([WORDS] * 3, 320, TEXT_MODEL_TOKENS)
         return Omni(config, compute, params, tokenizer=tokenizer, voices=voices)
     noise = [rng.normal(0, 0.1, 16_000 * 90).astype(np.float32)]
     MelVQ.fit(noise, codebook_size=talker.codec_start_token_id).save(directory)
-    special = FROM_SCRATCH_TOKENS if preset == "tiny" else TEXT_MODEL_TOKENS
-    tokenizer = train_bpe([WORDS] * 3, 320, special)
     origin = Manifest(config, codec_files=Path(directory))
     return Omni(config, compute, params, tokenizer=tokenizer, origin=origin)
 
@@ -223,9 +222,9 @@ def decoding(engine: Engine, question: Question, max_tokens: int, rounds: int, p
         calls[name] = functools.partial(decode_rate, engine, question, schedule, max_tokens)
     if peer is not None:
         [encoded], _ = engine.encode([question], None, max_tokens)
-        timed_peer_rate = functools.partial(timed_peer_thinker, peer, len(encoded.tokens))
-        calls["few"] = functools.partial(timed_peer_rate, few)
-        calls["many"] = functools.partial(timed_peer_rate, max_tokens)
+        peer_seconds = functools.partial(timed_peer_thinker, peer, len(encoded.tokens))
+        calls["few"] = functools.partial(peer_seconds, few)
+        calls["many"] = functools.partial(peer_seconds, max_tokens)
     found = turns(calls, rounds)
     if peer is not None:
         found["transformers"] = (max_tokens - few) / (found.pop("many") - found.pop("few"))
