@@ -14,6 +14,8 @@ mkdir -p "$run"
 # Two simulated devices share a batch: on two cores faster than one device with two threads.
 export JAX_PLATFORMS=cpu XLA_FLAGS="--xla_force_host_platform_device_count=2 ${XLA_FLAGS:-}"
 export JAX_COMPILATION_CACHE_DIR="$PWD/.jax_cache"
+# NumPy's small products, beside them: a second thread only takes a core from the devices.
+export OPENBLAS_NUM_THREADS=1
 
 # part NAME COMMAND ..: runs the command unless it is done, and notes its seconds.
 part() {

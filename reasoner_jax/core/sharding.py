@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import linen as nn
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 MESH_AXES = ("data", "fsdp", "tensor", "sequence")
 
@@ -72,6 +72,24 @@ def constrain(x: jax.Array, *logical_axes: str | None) -> jax.Array:
     return nn.with_logical_constraint(x, logical_axes, rules=LOGICAL_RULES)
 
 
+def num_devices() -> int:
+    """Of the mesh (`jax.set_mesh`); 1 without one, or where one device's part is treated."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return mesh.size if _splits_by_itself(mesh) else 1
+
+
+def spread(x: jax.Array) -> jax.Array:
+    """Splits the first axis, a multiple of `num_devices`, over all of them."""
+    if num_devices() == 1:
+        return x
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(MESH_AXES))
+
+
+def _splits_by_itself(mesh: AbstractMesh) -> bool:
+    """Whether XLA may lay out arrays over more than one device."""
+    return mesh.size > 1 and all(kind == AxisType.Auto for kind in mesh.axis_types)
+
+
 Axes = tuple[str | None, ...]
 
 
@@ -93,7 +111,7 @@ def on_each_device(
         out_axes: likewise of the result.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    if mesh.size <= 1 or any(kind != AxisType.Auto for kind in mesh.axis_types):
+    if not _splits_by_itself(mesh):
         return function(*arrays)
     sizes: dict[str, int] = {}
     for array, names in zip(arrays, axes, strict=True):

@@ -269,7 +269,9 @@ class Trainer:
 
     def _compile(self) -> TrainStep:
         function = make_train_step(self.stage, self.omni, self._optimizer)
-        return jax.jit(function, donate_argnums=0)
+        # The state stays where it lies: XLA would leave parts of it where they were computed.
+        where = None if self._mesh is None else jax.tree.map(lambda x: x.sharding, self._state)
+        return jax.jit(function, donate_argnums=0, out_shardings=(where, None))
 
     def _new_loader(self, components: Any, num_epochs: int | None) -> Loader:
         train = self.stage.train

@@ -37,7 +37,9 @@ def lower(
     before = state.abstract(trainable, optimizer, stage.optimizer.ema_decay > 0)
     batch = abstract_batch(config, row or row_of(stage), stage.train.batch_rows, mesh)
     with jax.set_mesh(mesh):
-        step = jax.jit(make_train_step(stage, omni, optimizer), donate_argnums=0)
+        function = make_train_step(stage, omni, optimizer)
+        where = jax.tree.map(lambda x: x.sharding, before), None
+        step = jax.jit(function, donate_argnums=0, out_shardings=where)
         return step.lower(before, frozen, batch)
 
 

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import optax
-from optax.contrib import MuonDimensionNumbers, muon
 
+from reasoner_jax.training import muon
 from reasoner_jax.training.stage import Optimizer
-
-# Of an update at rate 1: about what AdamW's have (Liu et al., "Muon is Scalable for LLM Training").
-_MUON_RMS = 0.2
 
 
 def learning_rate(optimizer: Optimizer, num_steps: int) -> optax.Schedule:
@@ -63,24 +60,10 @@ def _direction(
     """Gradients to updates of a root mean square near 1 (Adam) or 0.2 (Muon), before any rate."""
     if optimizer.method == "adamw":
         return optax.scale_by_adam(optimizer.b1, optimizer.b2, optimizer.epsilon)
-    axes = {path: _matrix_axes(path, len(leaf.shape)) for path, leaf in params.items()}
-    return muon(
-        -1.0,  # this rate is undone by the sign that it has for descent
-        consistent_rms=_MUON_RMS,
-        muon_weight_dimension_numbers=axes,
-        adam_b1=optimizer.b1,
-        adam_b2=optimizer.b2,
-        eps=optimizer.epsilon,
-    )
-
-
-def _matrix_axes(path: str, rank: int) -> MuonDimensionNumbers | None:
-    """Input and output axes of what Muon moves; layers may be stacked. None for AdamW."""
-    if re.fullmatch(r".*/conv\d/kernel", path):
-        return MuonDimensionNumbers((0, 1), 2)
-    if re.fullmatch(r".*/layers(_\d+)?/.*/kernel", path):
-        return MuonDimensionNumbers(rank - 2, rank - 1)
-    return None
+    # Nesterov's momentum in both.
+    rest = optax.scale_by_adam(optimizer.b1, optimizer.b2, optimizer.epsilon, nesterov=True)
+    kinds = {path: "muon" if muon.moves(path) else "adam" for path in params}
+    return optax.partition({"muon": muon.scale_by_muon(), "adam": rest}, kinds)
 
 
 def _factor(optimizer: Optimizer, path: str) -> float:
