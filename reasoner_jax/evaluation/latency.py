@@ -1,7 +1,10 @@
 """How long one user waits: questions asked one at a time, by the clock; knows no batch."""
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import jax
 
 from reasoner_jax.core.records import Reply, SpokenQuestion
 from reasoner_jax.evaluation.condition import Answers, Condition, question_of_item
@@ -93,8 +96,8 @@ def time_alone(
 ) -> list[JudgedReply]:
     """Replies with their timings and, where they are spoken, what is heard in them.
 
-    Every question is asked twice, and the second time counts: the first compiles what a question of
-    its length needs.
+    A question that made something compile, as the first of its length does, is asked once more, and
+    the second time counts.
 
     Args:
         conditions: to time.
@@ -110,11 +113,29 @@ def time_alone(
         for asked, item in zip(condition.change(items), items, strict=True):
             reply = known.get((condition.name, item.question_id))
             if reply is None:
-                condition.ask(engine, [asked])
-                (answer,) = condition.ask(engine, [asked])
+                with _compilations() as compiled:
+                    (answer,) = condition.ask(engine, [asked])
+                if compiled:
+                    (answer,) = condition.ask(engine, [asked])
                 heard = None if recognizer is None else hear_reply(answer, recognizer)
                 reply = judge_reply(answer, item, condition.name, judge, heard=heard, alone=True)
                 if log is not None:
                     log.append([reply])
             timed.append(reply)
     return timed
+
+
+@contextlib.contextmanager
+def _compilations() -> Iterator[list[float]]:
+    """A list that gets the seconds of everything that JAX compiles meanwhile, or reads compiled."""
+    seconds: list[float] = []
+
+    def note(event: str, duration_s: float, **_: object) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            seconds.append(duration_s)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        yield seconds
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
