@@ -1,5 +1,7 @@
 """Muon's steps: their directions, whatever the shape, and the same on any mesh."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,7 +46,7 @@ def test_singular_vectors_stay_and_singular_values_come_together():
     got = np.asarray(muon.newton_schulz(jnp.asarray(matrix[None], jnp.float32)))[0]
     after = np.diag(left.T @ got @ right)
     assert after.min() > 0.6 and after.max() < 1.3
-    assert np.linalg.norm(got - (left * after) @ right.T) < 0.35 * np.linalg.norm(got)
+    np.testing.assert_allclose(got, (left * after) @ right.T, atol=1e-4)
     np.testing.assert_array_equal(muon.newton_schulz(jnp.zeros((2, 3, 5))), 0)
 
 
@@ -69,5 +71,5 @@ def test_every_device_takes_its_share_of_the_matrices_and_the_result_is_the_same
             np.testing.assert_allclose(leaf, expected[path], atol=1e-5, err_msg=path)
         # Seven matrices of 16 by 40, and as many devices have one; the last has zeros.
         text = step.lower(grads).compile().as_text()
-    assert "f32[1,16,16]" in text
-    assert "f32[7,16,16]" not in text and "f32[8,16,16]" not in text
+    assert "f32[16,16]" in text
+    assert not re.search(r"f32\[\d+,16,16\]", text)
