@@ -8,7 +8,6 @@ median of the rounds, and how far the updates' singular values are apart.
 """
 
 import argparse
-import re
 import statistics
 import sys
 import time
@@ -40,7 +39,7 @@ def theirs() -> optax.GradientTransformation:
     def axes(params: optax.Params) -> dict[str, MuonDimensionNumbers]:
         return {
             path: MuonDimensionNumbers((0, 1), 2)
-            if re.fullmatch(r".*/conv\d/kernel", path)
+            if muon.is_convolution(path)
             else MuonDimensionNumbers(leaf.ndim - 2, leaf.ndim - 1)
             for path, leaf in params.items()
         }
@@ -87,10 +86,7 @@ def _spread(updates: dict[str, jax.Array]) -> tuple[float, float]:
     """The 5th and 95th percentile of all singular values over their root mean square."""
     shares = []
     for path, leaf in updates.items():
-        is_convolution = re.search(r"/conv\d/", path) is not None
-        shape = (1, -1) if is_convolution else (-1, leaf.shape[-2])
-        matrices = leaf.reshape(*shape, leaf.shape[-1])
-        values = jnp.linalg.svd(matrices, compute_uv=False)
+        values = jnp.linalg.svd(muon.as_matrices(path, leaf), compute_uv=False)
         shares.append((values / jnp.sqrt(jnp.mean(values**2, axis=1, keepdims=True))).ravel())
     low, high = jnp.percentile(jnp.concatenate(shares), jnp.array([5, 95]))
     return float(low), float(high)

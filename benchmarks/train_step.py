@@ -40,7 +40,7 @@ from reasoner_jax.text.schedule import Stream
 from reasoner_jax.training import state
 from reasoner_jax.training.optimizer import make_optimizer
 from reasoner_jax.training.stage import Stage
-from reasoner_jax.training.step import make_train_step
+from reasoner_jax.training.step import jitted, make_train_step
 from reasoner_jax.weights.load import load
 
 RATE = 1e-4
@@ -122,8 +122,8 @@ def our_step(case: Case, omni: Omni, batch: Batch) -> Step:
     stage = Stage.from_config(config.to_dict())
     trainable, frozen = state.split(omni.params, stage.trainable)
     optimizer = make_optimizer(stage.optimizer, stage.train.steps, trainable)
-    step = jax.jit(make_train_step(stage, omni, optimizer), donate_argnums=0)
     now = [state.create(trainable, optimizer, averages=False)]
+    step = jitted(make_train_step(stage, omni, optimizer), now[0])
     placed = jax.device_put(batch, omni.mesh and batch_sharding(omni.mesh))
 
     def call() -> float:

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+
 from reasoner_jax.codecs.base import CodecDecoder
+from reasoner_jax.core.axes import Float
 from reasoner_jax.models.omni import Omni
 
-__all__ = ["codec_of"]
+__all__ = ["centres_of", "codec_of"]
 
 
 def codec_of(omni: Omni, voice: str | None = None) -> CodecDecoder[Any]:
@@ -38,3 +41,15 @@ def codec_of(omni: Omni, voice: str | None = None) -> CodecDecoder[Any]:
     if name not in omni.voices:
         raise ValueError(f"no voice {name!r}, expected one of {names}; spk_dict.pt holds them")
     return QwenCodec.of(omni.token2wav, omni.params["token2wav"], omni.voices[name])
+
+
+def centres_of(omni: Omni) -> Float[np.ndarray, "C M"] | None:
+    """What each code of a network's own codec stands for; None without such a codec.
+
+    Raises:
+        ValueError: a codec file that is damaged.
+    """
+    from reasoner_jax.codecs.mel_vq import MelVQ
+
+    files = getattr(omni.origin, "codec_files", None)
+    return None if files is None else MelVQ.load(files).centres

@@ -37,8 +37,8 @@ FILE_NAME = "mel_vq.safetensors"
 POWER_FLOOR = 1e-7
 """Of a mel band, where a full-scale sine alone in it is near 1: what is fainter is silence."""
 
-_MAX_FIT_FRAMES = 60_000
-"""20 minutes; more of one voice changes the centres little and costs time in proportion."""
+_MAX_FIT_FRAMES = 120_000
+"""40 minutes; more of one voice changes the centres little and costs time in proportion."""
 
 _STEPS_PER_FRAME = 2
 """Of the decoder: windows of 40 ms need to overlap more than the encoder's frames do."""
@@ -105,7 +105,7 @@ class MelVQ:
         cls,
         waveforms: Sequence[Float[np.ndarray, " S"]],
         *,
-        codebook_size: int = 1024,
+        codebook_size: int = 2048,
         frames_per_code: int = 2,
         num_bands: int = 60,
         seed: int = 0,
@@ -113,7 +113,7 @@ class MelVQ:
         """A codebook of this speech.
 
         Args:
-            waveforms: 16 kHz speech of the voice to be coded; a few minutes. Of more than 20, some
+            waveforms: 16 kHz speech of the voice to be coded; some minutes. Of more than 40, some
                 is chosen.
             codebook_size: V; the talker's vocabulary must hold as many, and its control codes.
             frames_per_code: A, of 20 ms each.
@@ -163,7 +163,7 @@ class MelVQ:
         """Writes one file into a directory, created where missing.
 
         Returns:
-            The file, some 2 MB.
+            The file, some 6 MB.
         """
         path = Path(directory) / FILE_NAME
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -75,11 +75,15 @@ def say(
     sources: Int[Array, "B N"],
     counts: Int[Array, " B"],
     marks: Float[Array, "2 D"],
+    centres: Float[Array, "C M"] | None = None,
 ) -> tuple[TalkerRows, Int[Array, "B N"]]:
-    """Up to N steps; a row takes `counts` of them unless it ends before, and is -1 after them."""
+    """Up to N steps; a row takes `counts` of them unless it ends before, and is -1 after them.
+
+    With the centres of a codebook, a code that is drawn gives way to `central_code`.
+    """
     marked = jnp.where((sources == TEXT_END)[..., None], marks[0], vectors)
     marked = jnp.where((sources == TEXT_PAD)[..., None], marks[1], marked)
-    step = functools.partial(_step, talker, kind, params, rules)
+    step = functools.partial(_step, talker, kind, params, rules, centres)
 
     def say_next(time: Array, state: tuple[TalkerRows, Array]) -> tuple[TalkerRows, Array]:
         rows, codes = state
@@ -95,6 +99,7 @@ def _step(
     kind: SamplingKind,
     params: Params,
     rules: Rules,
+    centres: Float[Array, "C M"] | None,
     rows: TalkerRows,
     inputs: tuple[Float[Array, "B D"], Bool[Array, " B"], Bool[Array, " B"]],
 ) -> tuple[TalkerRows, Int[Array, " B"]]:
@@ -112,6 +117,8 @@ def _step(
     keys = jax.vmap(jax.random.fold_in)(rows.keys, rows.num_codes) if kind.random else None
     speech = jnp.full(going.shape, Stream.RESPONSE)
     code = choose(scores, _allowed(config), speech, rules, kind, keys=keys, seen=rows.seen)
+    if centres is not None:
+        code = jnp.where(code < len(centres), central_code(scores, centres), code)
     finished = rows.finished | (going & jnp.isin(code, ends))
     seen = rows.seen
     if seen is not None:
@@ -125,6 +132,22 @@ def _step(
         seen=seen,
     )
     return rows, jnp.where(going & ~finished, code, -1)
+
+
+def central_code(scores: Float[Array, "B V"], centres: Float[Array, "C M"]) -> Int[Array, " B"]:
+    """The sound that is nearest, on average, to all that may come: the least expected distance.
+
+    One sound has many codes, and the most probable of them all may belong to another: where the
+    last "n" of "sixteen" is shared out among ten codes, a single code of silence wins, and "sixty"
+    is heard. Squared distances make it the code nearest to the expected centre.
+
+    Args:
+        scores: of each row's next code; those from C on are no sound.
+        centres: what each code stands for.
+    """
+    expected = jax.nn.softmax(scores[:, : len(centres)], axis=-1) @ centres
+    distances = (centres**2).sum(axis=1) - 2 * expected @ centres.T
+    return jnp.argmin(distances, axis=-1).astype(jnp.int32)
 
 
 def _allowed(config: TalkerConfig) -> Bool[Array, "2 V"]:

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from reasoner_jax.codecs import centres_of
 from reasoner_jax.core.axes import Array, Bool, Float, Int
 from reasoner_jax.core.params import Params
 from reasoner_jax.core.text_feed import TEXT_PAD
@@ -89,6 +90,8 @@ class TalkerStream:
         marks: vectors of text end and text pad.
         speaker_start: vector of the voice's start token, for a talker that reads the prompt.
         draw: how codes are sampled.
+        centres: of the codec's codebook, for a talker that says the code nearest to all that it
+            holds possible (`talker_blocks.central_code`) instead of the one drawn.
     """
 
     talker: Talker
@@ -96,6 +99,7 @@ class TalkerStream:
     marks: Float[Array, "2 D"]
     speaker_start: Float[Array, " D"]
     draw: Draw
+    centres: Float[Array, "C M"] | None = None
 
     @classmethod
     def of(cls, omni: Omni, draw: Draw | None = None, voice: str | None = None) -> "TalkerStream":
@@ -103,7 +107,7 @@ class TalkerStream:
 
         Args:
             omni: any layout; `omni.for_serving()` decodes fastest.
-            draw: by default greedy for a talker with a pace of its own, as Qwen's for others.
+            draw: by default Qwen's, or for a talker of ours the most central code of its codec.
             voice: by name, for a talker that reads the prompt; the first by default.
 
         Raises:
@@ -117,9 +121,12 @@ class TalkerStream:
         end, pad, start = omni.thinker.apply(
             {"params": omni.params["thinker"]}, ids, method="embed"
         )[0]
+        centres = None
         if draw is None:
             draw = Draw() if config.text_feed is not None else QWEN_DRAW
-        return cls(omni.talker, omni.params["talker"], jnp.stack([end, pad]), start, draw)
+            centres = centres_of(omni) if config.text_feed is not None else None
+        marks = jnp.stack([end, pad])
+        return cls(omni.talker, omni.params["talker"], marks, start, draw, centres)
 
     @property
     def config(self) -> TalkerConfig:
@@ -261,7 +268,7 @@ class TalkerStream:
         sampling = self._sampling
         rows, codes = say(
             self.talker, sampling.kind, self.params, sampling.rules(), rows,
-            vectors, sources, counts, self.marks,
+            vectors, sources, counts, self.marks, self.centres,
         )  # fmt: skip
         codes, num_codes, finished = jax.device_get((codes, rows.num_codes, rows.finished))
         ended = np.array([text.ended for text in state.texts])

@@ -138,12 +138,12 @@ OMNI_7B = OmniConfig(
     token2wav=_QWEN_TOKEN2WAV,
 )
 
-# A codebook of 1024 (codecs.mel_vq) with the talker's four control codes behind it.
+# A codebook of 2048 (codecs.mel_vq) with the talker's four control codes behind it.
 _MEL_VQ_CODE_IDS = dict(
-    codec_start_token_id=1024,
-    codec_end_token_id=1025,
-    codec_pad_token_id=1026,
-    codec_mask_token_id=1027,
+    codec_start_token_id=2048,
+    codec_end_token_id=2049,
+    codec_pad_token_id=2050,
+    codec_mask_token_id=2051,
 )
 
 SMOL = OmniConfig(
@@ -171,7 +171,7 @@ SMOL = OmniConfig(
         audio_end_token_id=49154,
     ),
     talker=TalkerConfig(
-        vocab_size=1088,
+        vocab_size=2112,
         embedding_width=576,
         decoder=DecoderConfig(
             width=384,
@@ -223,7 +223,7 @@ TINY = OmniConfig(
         blank_token_id=6,
     ),
     talker=TalkerConfig(
-        vocab_size=1088,
+        vocab_size=2112,
         embedding_width=128,
         decoder=DecoderConfig(
             width=192,

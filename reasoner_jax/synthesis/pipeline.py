@@ -116,8 +116,6 @@ class Speech:
         response_voice: of every response, dry and clean, as a talker learns one voice; None leaves
             responses unspoken.
         response_share: of the problems, those whose response is spoken.
-        endings, endings_share: of the responses that end in one of these words, another share is
-            spoken: a talker learns badly what it seldom hears.
         recognizer: None checks only what needs no transcript.
         limits: what passes.
         num_tries: recordings of a text before the problem is dropped. From the second on, a
@@ -128,8 +126,6 @@ class Speech:
     options: VoiceOptions
     response_voice: Voice | None = None
     response_share: float = 1.0
-    endings: frozenset[str] = frozenset()
-    endings_share: float = 1.0
     recognizer: Recognizer | None = None
     limits: SpeechLimits = dataclasses.field(default_factory=SpeechLimits)
     num_tries: int = 2
@@ -137,10 +133,10 @@ class Speech:
     def __post_init__(self) -> None:
         if self.num_tries < 1:
             raise ValueError(f"speak.num_tries is {self.num_tries}, expected 1 or more")
-        shares = {"share": self.response_share, "endings_share": self.endings_share}
-        for name, share in shares.items():
-            if not 0 <= share <= 1:
-                raise ValueError(f"speak.response.{name} is {share}, expected a share from 0 to 1")
+        if not 0 <= self.response_share <= 1:
+            raise ValueError(
+                f"speak.response.share is {self.response_share}, expected a share from 0 to 1"
+            )
         wanted = {voice.back_end for voice in self.options.voices}
         wanted |= {self.response_voice.back_end} if self.response_voice else set()
         if missing := sorted(wanted - self.speakers.keys()):
@@ -190,18 +186,15 @@ class Pipeline:
             return outcome
         with _naming(outcome.problem_id):
             outcome = _speak_question(outcome, self.speech, self.seed)
-            if outcome.spoken is not None and self._answers_aloud(outcome.spoken):
+            if outcome.spoken is not None and self._answers_aloud(outcome.problem_id):
                 outcome = _speak_response(outcome, self.speech, self.speech.response_voice)
         return outcome
 
-    def _answers_aloud(self, spoken: SpokenProblem) -> bool:
+    def _answers_aloud(self, problem_id: str) -> bool:
         if self.speech.response_voice is None:
             return False
-        last_word = spoken.response.rstrip(".!?").rpartition(" ")[2]
-        is_special = last_word in self.speech.endings
-        share = self.speech.endings_share if is_special else self.speech.response_share
-        drawn = stable_seed("response", self.seed, spoken.problem.problem_id) % 2**32
-        return drawn < share * 2**32
+        drawn = stable_seed("response", self.seed, problem_id) % 2**32
+        return drawn < self.speech.response_share * 2**32
 
     def _judged(self, outcome: Outcome) -> Outcome:
         if self.judge is None:

@@ -165,8 +165,6 @@ def _speech(values: Mapping[str, Any]) -> Speech:
         options=VoiceOptions(voices=choices, **ranges),
         response_voice=_response_voice(speak["response"]),
         response_share=speak["response"]["share"],
-        endings=frozenset(speak["response"]["endings"]),
-        endings_share=speak["response"]["endings_share"],
         recognizer=_recognizer(check),
         limits=SpeechLimits(**check["limits"]),
         num_tries=speak["num_tries"],

@@ -36,6 +36,7 @@ from reasoner_jax.training.step import (
     EvalStep,
     Metrics,
     TrainStep,
+    jitted,
     make_eval_step,
     make_train_step,
     summary,
@@ -268,10 +269,7 @@ class Trainer:
         return jax.jit(make_eval_step(self.stage, self.omni))
 
     def _compile(self) -> TrainStep:
-        function = make_train_step(self.stage, self.omni, self._optimizer)
-        # The state stays where it lies: XLA would leave parts of it where they were computed.
-        where = None if self._mesh is None else jax.tree.map(lambda x: x.sharding, self._state)
-        return jax.jit(function, donate_argnums=0, out_shardings=(where, None))
+        return jitted(make_train_step(self.stage, self.omni, self._optimizer), self._state)
 
     def _new_loader(self, components: Any, num_epochs: int | None) -> Loader:
         train = self.stage.train

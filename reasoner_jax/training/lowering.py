@@ -17,7 +17,7 @@ from reasoner_jax.models.omni import Omni, abstract_params
 from reasoner_jax.training import state
 from reasoner_jax.training.optimizer import make_optimizer
 from reasoner_jax.training.stage import Stage
-from reasoner_jax.training.step import make_train_step
+from reasoner_jax.training.step import jitted, make_train_step
 
 
 def lower(
@@ -37,9 +37,7 @@ def lower(
     before = state.abstract(trainable, optimizer, stage.optimizer.ema_decay > 0)
     batch = abstract_batch(config, row or row_of(stage), stage.train.batch_rows, mesh)
     with jax.set_mesh(mesh):
-        function = make_train_step(stage, omni, optimizer)
-        where = jax.tree.map(lambda x: x.sharding, before), None
-        step = jax.jit(function, donate_argnums=0, out_shardings=where)
+        step = jitted(make_train_step(stage, omni, optimizer), before)
         return step.lower(before, frozen, batch)
 
 

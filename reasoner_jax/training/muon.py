@@ -10,7 +10,8 @@ updates as in Liu et al., "Muon is Scalable for LLM Training" (2025).
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import accumulate
 
 import jax.numpy as jnp
 import optax
@@ -32,7 +33,12 @@ _EPSILON = 1e-8
 
 def moves(path: str) -> bool:
     """Whether a parameter is for Muon: the matrices of layers and convolutions."""
-    return re.fullmatch(r".*/(conv\d|layers(_\d+)?/.*)/kernel", path) is not None
+    return is_convolution(path) or re.fullmatch(r".*/layers(_\d+)?/.*/kernel", path) is not None
+
+
+def is_convolution(path: str) -> bool:
+    """Whether a parameter is the kernel of a convolution, [taps, inputs, outputs]: one matrix."""
+    return re.fullmatch(r".*/conv\d/kernel", path) is not None
 
 
 def scale_by_muon() -> optax.GradientTransformation:
@@ -50,7 +56,7 @@ def scale_by_muon() -> optax.GradientTransformation:
 
 def _orthogonal(momentum: Mapping[str, Array]) -> dict[str, Array]:
     """Every matrix as U V' of its U S V', times the size of an update."""
-    matrices = {path: _as_matrices(path, leaf) for path, leaf in momentum.items()}
+    matrices = {path: as_matrices(path, leaf) for path, leaf in momentum.items()}
     groups: dict[tuple[int, int], list[str]] = defaultdict(list)
     for path, leaf in sorted(matrices.items()):
         groups[min(leaf.shape[1:]), max(leaf.shape[1:])].append(path)
@@ -58,7 +64,8 @@ def _orthogonal(momentum: Mapping[str, Array]) -> dict[str, Array]:
     for (_, longer), paths in groups.items():
         stacked = jnp.concatenate([_wide(matrices[path]) for path in paths])
         done = _on_all_devices(stacked) * (_RMS * math.sqrt(longer))
-        parts = jnp.split(done, _borders([len(matrices[path]) for path in paths]))
+        borders = list(accumulate(len(matrices[path]) for path in paths))
+        parts = jnp.split(done, borders[:-1])
         for path, part in zip(paths, parts, strict=True):
             is_tall = matrices[path].shape[1:] != part.shape[1:]
             part = part.swapaxes(1, 2) if is_tall else part
@@ -66,21 +73,15 @@ def _orthogonal(momentum: Mapping[str, Array]) -> dict[str, Array]:
     return updates
 
 
-def _as_matrices(path: str, leaf: Array) -> Float[Array, "N I O"]:
-    """Inputs by outputs; a convolution is one matrix, layers may be stacked."""
-    if re.fullmatch(r".*/conv\d/kernel", path):
-        return leaf.reshape(1, -1, leaf.shape[-1])
-    return leaf.reshape(-1, *leaf.shape[-2:])
+def as_matrices(path: str, leaf: Array) -> Float[Array, "N I O"]:
+    """Inputs by outputs; layers may be stacked."""
+    shape = (1, -1) if is_convolution(path) else (-1, leaf.shape[-2])
+    return leaf.reshape(*shape, leaf.shape[-1])
 
 
 def _wide(matrices: Float[Array, "N I O"]) -> Float[Array, "N P Q"]:
     """The shorter side first."""
     return matrices if matrices.shape[1] <= matrices.shape[2] else matrices.swapaxes(1, 2)
-
-
-def _borders(counts: Sequence[int]) -> list[int]:
-    """Where parts of these lengths begin, but for the first."""
-    return [sum(counts[:place]) for place in range(1, len(counts))]
 
 
 def _on_all_devices(matrices: Float[Array, "N P Q"]) -> Float[Array, "N P Q"]:

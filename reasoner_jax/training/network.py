@@ -26,7 +26,7 @@ FIT = "fit"
 """In place of a codec's directory: fit one to the responses of the lessons."""
 
 _VOCABULARY_TEXTS = 20_000
-_CODEC_UTTERANCES = 200
+_CODEC_UTTERANCES = 400
 
 
 def build(

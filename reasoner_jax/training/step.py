@@ -124,6 +124,19 @@ def make_train_step(stage: Stage, omni: Omni, optimiser: optax.GradientTransform
     return step
 
 
+def jitted(step: TrainStep, before: TrainState) -> Any:
+    """The step, to be called or lowered: its state is donated, and stays where `before` lies.
+
+    Left to itself XLA may leave parts of the state on the devices that computed them.
+
+    Args:
+        step: of `make_train_step`.
+        before: arrays, or shapes with shardings.
+    """
+    where = jax.tree.map(lambda leaf: leaf.sharding, before)
+    return jax.jit(step, donate_argnums=0, out_shardings=(where, None))
+
+
 def make_eval_step(stage: Stage, omni: Omni) -> EvalStep:
     """The losses of a batch without learning from it."""
 

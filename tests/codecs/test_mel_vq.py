@@ -140,7 +140,7 @@ def test_speech_that_cannot_be_fitted_is_refused():
         MelVQ.fit([])
     with pytest.raises(ValueError, match="25 vectors hold 1 different ones, expected at least"):
         MelVQ.fit([np.zeros(16_000, np.float32)])
-    with pytest.raises(ValueError, match="different ones, expected at least num_centres 1024"):
+    with pytest.raises(ValueError, match="different ones, expected at least num_centres 2048"):
         MelVQ.fit([babble(1)])
     with pytest.raises(ValueError, match=r"waveforms\[0\] has 1 NaN"):
         MelVQ.fit([np.array([0.1, np.nan])])

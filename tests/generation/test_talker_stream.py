@@ -8,11 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from reasoner_jax.codecs.mel_vq import MelVQ
 from reasoner_jax.core.text_feed import TEXT_END, TEXT_PAD, TextFeed
 from reasoner_jax.generation.sampling import Draw
+from reasoner_jax.generation.talker_blocks import central_code
 from reasoner_jax.generation.talker_stream import QWEN_DRAW, TalkerStream, speak
 from reasoner_jax.models.config import OmniConfig
 from reasoner_jax.models.omni import Omni
+from reasoner_jax.weights.manifest import Manifest
 from tests.models.networks import lively, omni_config
 
 LONGEST = 128
@@ -37,8 +40,13 @@ def vectors() -> list[np.ndarray]:
     return [rng.normal(0, 1, (len(row), width)).astype(np.float32) for row in PACES]
 
 
-def plain_loop(network: Omni, row: int, prompt: np.ndarray | None = None) -> list[int]:
-    """Greedy codes, the whole sequence anew for each."""
+def plain_loop(
+    network: Omni,
+    row: int,
+    prompt: np.ndarray | None = None,
+    centres: np.ndarray | None = None,
+) -> list[int]:
+    """The best codes, or with centres the most central ones; the whole sequence anew for each."""
     config = network.talker.config
     table = np.asarray(network.params["thinker"]["model"]["embed_tokens"]["embedding"])
     marks = {TEXT_END: table[config.text_end_token_id], TEXT_PAD: table[config.text_pad_token_id]}
@@ -56,12 +64,21 @@ def plain_loop(network: Omni, row: int, prompt: np.ndarray | None = None) -> lis
         if source >= 0:
             scores[[config.codec_end_token_id, config.codec_pad_token_id]] = -np.inf
         code = int(scores.argmax())
+        if centres is not None and code < len(centres):
+            code = least_expected_distance(scores[: len(centres)], centres)
         if code in (config.codec_end_token_id, config.codec_pad_token_id):
             break
         said.append(code)
         if config.text_feed is not None and len(said) == patience(config, row):
             break
     return said
+
+
+def least_expected_distance(scores: np.ndarray, centres: np.ndarray) -> int:
+    """By its definition, distance by distance."""
+    shares = np.exp(scores - scores.max())
+    distances = ((centres[:, None] - centres) ** 2).sum(axis=-1)
+    return int((distances @ (shares / shares.sum())).argmin())
 
 
 def next_scores(network: Omni, text: list[np.ndarray], inputs: list[int]) -> np.ndarray:
@@ -83,6 +100,13 @@ def all_scores(talker, params, text, codes):
 def patience(config, row: int) -> int:
     due = config.pace.steps(PACES[row])[-1]
     return int(1.3 * (due + 6)) + 32
+
+
+def min_special(network: Omni) -> int:
+    """Codes below it are sound."""
+    config = network.talker.config
+    ends = (config.codec_end_token_id, config.codec_pad_token_id)
+    return min(*ends, config.codec_start_token_id, config.codec_mask_token_id)
 
 
 def greedy(reads_prompt: bool = False) -> TalkerStream:
@@ -136,6 +160,33 @@ def test_a_row_waits_for_the_word_that_is_due():
     assert len(codes[0]) == FEED.steps(PACES[0][:2])[-1] == 3
     assert codes[0].tolist() == whole()[0][:3]
     assert len(stream.speak(state)[1][0]) == 0
+
+
+def test_with_a_codebook_a_batch_says_the_most_central_codes():
+    rng = np.random.default_rng(5)
+    centres = rng.normal(0, 1, (min_special(omni()), 6)).astype(np.float32)
+    stream = dataclasses.replace(greedy(), centres=centres)
+    said = [codes.tolist() for codes in speak(stream, vectors(), PACES)]
+    assert said == [plain_loop(omni(), row, centres=centres) for row in range(len(PACES))]
+    assert said != whole()
+
+
+def test_a_sound_of_many_codes_is_said_where_a_lone_code_is_likelier_than_each():
+    shares, centres = [0.3] + [0.07] * 10, [[0.0]] + [[1 + n / 50] for n in range(10)]
+    scores = np.log(np.array([[*shares, 0.9]], np.float32))  # the last is no sound
+    code = central_code(scores, np.array(centres, np.float32))
+    assert scores[0, :11].argmax() == 0 and centres[int(code[0])][0] >= 1
+
+
+def test_a_network_with_a_codec_says_the_most_central_codes(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
+    codec = MelVQ.fit([noise], codebook_size=16)
+    codec.save(tmp_path)
+    network = omni()
+    network = dataclasses.replace(network, origin=Manifest(network.config, codec_files=tmp_path))
+    np.testing.assert_array_equal(TalkerStream.of(network).centres, codec.centres)
+    assert TalkerStream.of(network, Draw()).centres is None
+    assert TalkerStream.of(omni()).centres is None
 
 
 def test_a_row_without_words_says_nothing():

@@ -42,13 +42,7 @@ def spoken_recipe(folder, num_problems=12, delay_s=0.0, **changes):
     values["speak"] |= {
         "enabled": True,
         "use": ("command",),
-        "response": {
-            "share": 1.0,
-            "endings": (),
-            "endings_share": 1.0,
-            "back_end": "command",
-            "voice_id": "default",
-        },
+        "response": {"share": 1.0, "back_end": "command", "voice_id": "default"},
     }
     values["speak"]["back_ends"]["command"]["command"] = (
         f"{program} {{text}} {{wav}} {{speed}} {delay_s}"

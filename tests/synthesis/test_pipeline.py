@@ -97,23 +97,6 @@ def test_a_share_of_the_responses_is_spoken_and_always_the_same():
         dataclasses.replace(speech, response_share=2)
 
 
-def test_responses_with_chosen_endings_have_a_share_of_their_own():
-    silent = dataclasses.replace(fake_speech(FakeSpeaker(), response=True), response_share=0.0)
-    response = pipeline(silent)(clips()).spoken.response
-    last_word = response.rstrip(".").split()[-1]
-
-    def is_spoken(**changes):
-        spoken = pipeline(dataclasses.replace(silent, **changes))(clips()).spoken
-        return spoken.response_waveform is not None
-
-    assert not is_spoken()
-    assert not is_spoken(endings=frozenset({response.split()[0]}))
-    assert is_spoken(endings=frozenset({last_word, "ten"}))
-    assert not is_spoken(response_share=1.0, endings=frozenset({last_word}), endings_share=0.0)
-    with pytest.raises(ValueError, match=r"speak\.response\.endings_share is -1, expected a share"):
-        dataclasses.replace(silent, endings_share=-1)
-
-
 def test_back_ends_out_of_order_drop_the_problem_by_name():
     outcome = pipeline(fake_speech(FakeSpeaker(fails_at=[1])))(clips())
     assert (outcome.stage, outcome.reason) == ("speak", "speech failed")
