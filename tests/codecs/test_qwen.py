@@ -1,12 +1,13 @@
 """Qwen's codec as a stream: the same samples however codes arrive, and close to the whole."""
 
 import functools
+import os
 
 import jax
 import numpy as np
 import pytest
 
-from reasoner_jax.codecs import codec_of
+from reasoner_jax.codecs import centres_of, codec_of
 from reasoner_jax.codecs.base import decode
 from reasoner_jax.codecs.mel_vq import MelVQ
 from reasoner_jax.codecs.qwen import QwenCodec, Windows
@@ -137,6 +138,16 @@ class TestCodecOf:
         MelVQ.fit([babble(4)], codebook_size=16).save(tmp_path)
         omni = self.omni(origin=Manifest(omni_config(), codec_files=tmp_path))
         assert isinstance(codec_of(omni), MelVQ)
+
+    def test_a_codec_is_read_once_and_again_when_its_file_is_another(self, tmp_path):
+        omni = self.omni(origin=Manifest(omni_config(), codec_files=tmp_path))
+        first = MelVQ.fit([babble(4)], codebook_size=16)
+        path = first.save(tmp_path)
+        assert codec_of(omni) is codec_of(omni)
+        np.testing.assert_array_equal(centres_of(omni), first.centres)
+        MelVQ.fit([babble(4)], codebook_size=12).save(tmp_path)
+        os.utime(path, ns=(0, 1))  # a clock may be coarse
+        assert codec_of(omni).codebook_size == len(centres_of(omni)) == 12
 
     def test_token2wav_speaks_in_the_voice_asked_for(self):
         omni = self.omni(token2wav=CONFIG, voices={"Ann": voice(), "Bob": voice()})
