@@ -15,7 +15,11 @@ from reasoner_jax.models.presets import TINY
 from reasoner_jax.text.schedule import Stream
 from tests.data.problems import FRONTEND, READ, TOKENIZER, spoken_problem, waveform, write_dataset
 
-START, END, PAD = 1024, 1025, 1026
+START, END, PAD = (
+    TINY.talker.codec_start_token_id,
+    TINY.talker.codec_end_token_id,
+    TINY.talker.codec_pad_token_id,
+)
 OWN = dataclasses.replace(TINY.talker, reads_prompt=False, text_feed=TextFeed(1, 1, 2))
 QWENS = dataclasses.replace(TINY.talker, reads_prompt=True, text_feed=None)
 SPEAK = dataclasses.replace(READ, codes=True, code_shift_samples=0, code_noise=0.0)
