@@ -122,9 +122,11 @@ class TalkerStream:
             {"params": omni.params["thinker"]}, ids, method="embed"
         )[0]
         centres = None
-        if draw is None:
-            draw = Draw() if config.text_feed is not None else QWEN_DRAW
-            centres = centres_of(omni) if config.text_feed is not None else None
+        if draw is None and config.text_feed is None:
+            draw = QWEN_DRAW
+        elif draw is None:
+            draw, known = Draw(), centres_of(omni)
+            centres = None if known is None else jnp.asarray(known)
         marks = jnp.stack([end, pad])
         return cls(omni.talker, omni.params["talker"], marks, start, draw, centres)
 
