@@ -3,11 +3,14 @@
     OMP_WAIT_POLICY=passive python benchmarks/train_step.py --rounds 9
     XLA_FLAGS="--xla_force_host_platform_device_count=2 $XLA_FLAGS" \
         OMP_WAIT_POLICY=passive python benchmarks/train_step.py --rounds 9 --cases 1
+    python benchmarks/train_step.py --dtype bfloat16 --cases 4 5 6          # on a GPU of 80 GB
+    python benchmarks/train_step.py --dtype bfloat16 --cases 7 --remat dots --peer no     # 140 GB
 
 The second command splits the rows over two devices of one core each, as `launch/quickstart.sh`
 does. The step is `training.step.make_train_step` of a stage, on the whole thinker; the peer is
 transformers with `torch.optim.AdamW`. Both start from the same random weights and take the same
 batches, in one process and in turns; the losses after the last step show that they do the same.
+In bfloat16 both keep float32 parameters and moments, and the peer computes under `torch.autocast`.
 Packed rows are given to the peer as a mask over all pairs of tokens, with restarted positions.
 """
 
@@ -19,25 +22,29 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import jax
 import machine
 import numpy as np
 import torch
 import transformers
+from flax.core import meta
 from jax.sharding import Mesh
 from model_vs_transformers import peer, torch_done
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.streaming import filled
 from configs import stage4
 from reasoner_jax.core.records import Batch
 from reasoner_jax.core.sharding import batch_sharding, make_mesh
-from reasoner_jax.models.config import Compute, ThinkerConfig
-from reasoner_jax.models.omni import Omni
+from reasoner_jax.data.plan import RowBudget
+from reasoner_jax.models.config import Compute, Remat, ThinkerConfig
+from reasoner_jax.models.omni import Omni, abstract_params
 from reasoner_jax.models.presets import preset
 from reasoner_jax.text.schedule import Stream
-from reasoner_jax.training import state
+from reasoner_jax.training import flops, state
 from reasoner_jax.training.optimizer import make_optimizer
 from reasoner_jax.training.stage import Stage
 from reasoner_jax.training.step import jitted, make_train_step
@@ -81,7 +88,12 @@ CASES = (
     Case("tiny", 0, 8, 1, 384, 2),
     Case("tiny", 0, 1, 8, 256, 1),
     Case("tiny", 0, 1, 2, 1024, 4),
+    Case("smol", 0, 32, 1, 1024, 0),
+    Case("3b", 6, 4, 1, 2048, 8),
+    Case("3b", 6, 1, 8, 1024, 4),
+    Case("3b", 0, 8, 1, 2048, 8),
 )
+_ON_A_CPU = range(4)
 
 
 def random_batch(case: Case) -> Batch:
@@ -112,14 +124,18 @@ def random_batch(case: Case) -> Batch:
     )
 
 
-def our_step(case: Case, omni: Omni, batch: Batch) -> Step:
-    config = stage4.get_config("tiny")
+def our_stage(case: Case) -> Stage:
+    """Stage 4 of all that hears and thinks."""
+    config = stage4.get_config(case.preset)
     config.trainable = ("thinker/.*",)
     # The peer weighs all targets alike, and has no head that spells.
     config.losses.update(response=1.0, reasoning=1.0, ctc=0.0)
     config.optimizer.update(method="adamw", peak_rate=RATE, warmup_steps=0, final_share=1.0)
     config.optimizer.update(weight_decay=0.0, clip_norm=0.0, ema_decay=0.0)
-    stage = Stage.from_config(config.to_dict())
+    return Stage.from_config(config.to_dict())
+
+
+def our_step(stage: Stage, omni: Omni, batch: Batch) -> Step:
     trainable, frozen = state.split(omni.params, stage.trainable)
     optimizer = make_optimizer(stage.optimizer, stage.train.steps, trainable)
     now = [state.create(trainable, optimizer, averages=False)]
@@ -134,17 +150,16 @@ def our_step(case: Case, omni: Omni, batch: Batch) -> Step:
     return call
 
 
-def their_step(case: Case, model: transformers.PreTrainedModel, batch: Batch) -> Step:
-    thinker = model.thinker.train()
+def their_step(case: Case, model: transformers.PreTrainedModel, batch: Batch, dtype: str) -> Step:
+    thinker, device = model.thinker.train(), model.device
     for name, parameter in thinker.named_parameters():
         parameter.requires_grad_("visual" not in name)
     trained = {id(p): p for p in thinker.parameters() if p.requires_grad}
     adamw = torch.optim.AdamW(trained.values(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.0)
-    labels = torch.tensor(np.where(batch.loss_mask, batch.targets, -100)).long()
-    inputs = {
+    labels = torch.tensor(np.where(batch.loss_mask, batch.targets, -100)).long().to(device)
+    inputs: dict[str, Any] = {
         "input_ids": torch.tensor(batch.tokens).long(),
         "position_ids": torch.tensor(batch.positions)[None].repeat(3, 1, 1).long(),
-        "use_cache": False,
     }
     if case.examples > 1:
         same = batch.segment_ids[:, :, None] == batch.segment_ids[:, None]
@@ -153,10 +168,13 @@ def their_step(case: Case, model: transformers.PreTrainedModel, batch: Batch) ->
         mel = batch.mel.reshape(case.rows * case.examples, -1, batch.mel.shape[-1])
         inputs["input_features"] = torch.tensor(mel).transpose(1, 2)
         inputs["feature_attention_mask"] = torch.ones(mel.shape[:2], dtype=torch.long)
+    inputs = {name: value.to(device) for name, value in inputs.items()}
+    half = torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16")
 
     def call() -> float:
         adamw.zero_grad()
-        scores = thinker(**inputs).logits.float()
+        with half:
+            scores = thinker(**inputs, use_cache=False).logits.float()
         loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), labels.flatten())
         loss.backward()
         adamw.step()
@@ -171,17 +189,30 @@ def mesh_of(case: Case) -> Mesh | None:
     return make_mesh(data=count, fsdp=1) if count > 1 and case.rows % count == 0 else None
 
 
-def measure(case: Case, rounds: int) -> None:
-    """Prints one row of the table."""
-    model, batch = peer(case.sizes, "float32"), random_batch(case)
+def start(case: Case, args: argparse.Namespace, stage: Stage, batch: Batch) -> dict[str, Step]:
+    """The steps to be measured, by name."""
+    compute = dataclasses.replace(Compute(args.dtype), remat=args.remat)
+    if args.peer == "no":
+        config = dataclasses.replace(preset(case.preset), thinker=case.sizes)
+        config = dataclasses.replace(config, talker=None, token2wav=None)
+        omni = Omni(config, compute, filled(abstract_params(config, compute)), mesh=mesh_of(case))
+        return {"ours": our_step(stage, omni, batch)}
+    model = peer(case.sizes, "float32")
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        omni = load(folder, compute=Compute(), mesh=mesh_of(case))
-    steps = {"ours": our_step(case, omni, batch), "theirs": their_step(case, model, batch)}
+        omni = load(folder, compute=compute, mesh=mesh_of(case))
+    theirs = their_step(case, model, batch, args.dtype)
+    return {"ours": our_step(stage, omni, batch), "theirs": theirs}
+
+
+def measure(case: Case, args: argparse.Namespace) -> None:
+    """Prints one row of the table."""
+    batch, stage = random_batch(case), our_stage(case)
+    steps = start(case, args, stage, batch)
     wall: dict[str, list[float]] = {name: [] for name in steps}
     work: dict[str, list[float]] = {name: [] for name in steps}
     losses = {}
-    for number in range(rounds + 1):
+    for number in range(args.rounds + 1):
         for name, step in steps.items():
             since, spent = time.perf_counter(), time.process_time()
             losses[name] = step()
@@ -190,30 +221,50 @@ def measure(case: Case, rounds: int) -> None:
                 work[name].append(time.process_time() - spent)
     cells = [case.words]
     for times in (wall, work):
-        ratio = statistics.median(
-            theirs / ours for ours, theirs in zip(times["ours"], times["theirs"], strict=True)
-        )
-        cells += [f"{min(times['ours']):.3f}", f"{min(times['theirs']):.3f}", f"{ratio:.2f}"]
-    cells.append(f"{losses['ours']:.4f} / {losses['theirs']:.4f}")
-    print("| " + " | ".join(cells) + " |", flush=True)
+        cells += [f"{min(each):.3f}" for each in times.values()]
+        if "theirs" in times:
+            pairs = zip(times["ours"], times["theirs"], strict=True)
+            cells.append(f"{statistics.median(theirs / ours for ours, theirs in pairs):.2f}")
+    cells.append(" / ".join(f"{loss:.4f}" for loss in losses.values()))
+    line = "| " + " | ".join(cells) + " |"
+    print(line + share_of_peak(case, stage, min(wall["ours"])), flush=True)
+
+
+def share_of_peak(case: Case, stage: Stage, seconds: float) -> str:
+    """What a step makes of a device whose peak is known, as a further cell."""
+    peak = flops.peak(jax.devices()[0])
+    if peak is None:
+        return ""
+    config = dataclasses.replace(preset(case.preset), thinker=case.sizes)
+    sizes = flops.sizes_of(meta.unbox(abstract_params(config, Compute())))
+    trainable = {path for path in sizes if path.startswith("thinker/")}
+    row = RowBudget(case.examples * case.tokens, case.examples * case.chunks)
+    work = case.rows * flops.of_row(config, sizes, trainable, row, stage.losses)
+    rate = case.rows * row.tokens / seconds
+    return f" {rate:,.0f} tokens/s, {work / seconds / peak / jax.device_count():.1%} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cases", type=int, nargs="+", default=list(range(len(CASES))))
+    parser.add_argument("--cases", type=int, nargs="+", default=list(_ON_A_CPU))
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--remat", default="none", choices=get_args(Remat))
+    parser.add_argument("--peer", default="yes", choices=["yes", "no"], help="transformers too")
     args = parser.parse_args()
     print(
         f"{machine.describe()}, torch {torch.__version__}, transformers {transformers.__version__}"
-        f"\n\nMedian of {args.rounds} ratios, the fastest step in seconds, float32.\n"
+        f"\n\nMedian of {args.rounds} ratios, the fastest step in seconds, {args.dtype}.\n"
     )
-    print(
-        "| | ours, s | transformers, s | theirs / ours | ours, processor s | transformers, "
-        "processor s | theirs / ours | loss after the last step |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    both, alone = ["ours, s", "transformers, s", "theirs / ours"], ["ours, s"]
+    columns = both if args.peer == "yes" else alone
+    columns = ["", *columns, *(name.replace(", s", ", processor s") for name in columns)]
+    columns.append("loss after the last step")
+    if flops.peak(jax.devices()[0]):
+        columns.append("rate, share of the bfloat16 peak (MFU)")
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for number in args.cases:
-        measure(CASES[number], args.rounds)
+        measure(CASES[number], args)
 
 
 if __name__ == "__main__":
