@@ -123,11 +123,13 @@ def _pass(program: Program, params: Params, guide: Guide, width: int, replies: R
     )
     last = output.hidden_states[rows, jnp.maximum(fed - 1, 0)]
     logits = thinker.apply({"params": params}, last[:, None], method="logits")[:, 0]
-    replies = _record(replies, output, width, fed)
+    replies = _record(program, replies, output, width, fed)
     return _sample(program, guide, replies, logits, fed)
 
 
-def _record(replies: Replies, output: Any, width: int, fed: Int[Array, " B"]) -> Replies:
+def _record(
+    program: Program, replies: Replies, output: Any, width: int, fed: Int[Array, " B"]
+) -> Replies:
     """Notes the tokens that have been fed; a carried one is noted already, here once more."""
     capacity, rows = replies.tokens.shape[1], jnp.arange(len(fed))[:, None]
     place = (replies.lengths - replies.carry[2])[:, None] + jnp.arange(width)
@@ -137,7 +139,7 @@ def _record(replies: Replies, output: Any, width: int, fed: Int[Array, " B"]) ->
     vectors, num_vectors = replies.vectors, replies.num_vectors
     spoken = valid & (streams == Stream.RESPONSE)
     if vectors is not None:
-        new = reply_vectors(output.hidden_states, output.embeddings)
+        new = reply_vectors(output.hidden_states, output.embeddings, program.hidden_share)
         rank = num_vectors[:, None] + jnp.cumsum(spoken, axis=1) - 1
         rank = jnp.where(spoken, rank, capacity)
         vectors = vectors.at[rows, rank].set(new.astype(vectors.dtype), mode="drop")

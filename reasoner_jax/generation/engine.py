@@ -142,12 +142,14 @@ class Engine:
 
     def program(self, schedules: Sequence[Schedule], sampling: Sampling) -> Program:
         """What has to be compiled to answer under these schedules, whatever their modes."""
+        talker = self.omni.config.talker
         return Program(
             thinker=self.omni.thinker,
             ids=self.encoder.control_ids(schedules),
             sampling=sampling.kind,
             widths=WIDTHS,
             free_tokens=_FREE_TOKENS.get(jax.default_backend(), 1),
+            hidden_share=1.0 if talker is None else talker.hidden_share,
         )
 
     def rows(self, count: int) -> int:

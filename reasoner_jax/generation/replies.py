@@ -31,6 +31,7 @@ class Program:
         sampling: what the sampler must be able to do.
         widths: tokens of a pass, ascending, from 1.
         free_tokens: tokens that one pass reads for the price of one: decoding waits for weights.
+        hidden_share: of the talker, see `TalkerConfig`.
     """
 
     thinker: Thinker
@@ -38,6 +39,7 @@ class Program:
     sampling: SamplingKind
     widths: tuple[int, ...] = (1, 2)
     free_tokens: int = 1
+    hidden_share: float = 1.0
 
 
 @flax.struct.dataclass

@@ -137,6 +137,8 @@ class TalkerConfig:
         reads_prompt: whether the prompt and the voice's start token come before the first code, as
             with Qwen2.5-Omni's; without, the first code follows the first reply token alone.
         text_feed: the pace of the reply's tokens; None for one a step, as Qwen2.5-Omni's reads.
+        hidden_share: how much of a reply token's hidden state is added to its embedding; all of it
+            for Qwen2.5-Omni's, see `models.talker.reply_vectors`.
     """
 
     vocab_size: int
@@ -151,6 +153,11 @@ class TalkerConfig:
     codec_mask_token_id: int
     reads_prompt: bool = True
     text_feed: TextFeed | None = None
+    hidden_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hidden_share <= 1:
+            raise ValueError(f"talker.hidden_share is {self.hidden_share}, expected 0 to 1")
 
     @property
     def pace(self) -> TextFeed:

@@ -91,11 +91,17 @@ def prompt_vectors(
 
 
 def reply_vectors(
-    hidden_states: Float[Array, "B L D"], embeddings: Float[Array, "B L D"]
+    hidden_states: Float[Array, "B L D"],
+    embeddings: Float[Array, "B L D"],
+    hidden_share: float = 1.0,
 ) -> Float[Array, "B L D"]:
     """Text vectors of reply tokens.
 
     Following `generate`, the pair of reply token i is the embedding of token i and the hidden state
     computed when token i was the input.
+
+    Args:
+        hidden_states, embeddings: of the thinker.
+        hidden_share: of the hidden state that is added, see `TalkerConfig`.
     """
-    return hidden_states + embeddings
+    return hidden_share * hidden_states + embeddings

@@ -14,8 +14,9 @@ from reasoner_jax.core.records import Batch
 from reasoner_jax.core.text_feed import TEXT_END, TEXT_PAD, TEXT_START
 from reasoner_jax.models.config import TalkerConfig
 from reasoner_jax.models.omni import Omni
-from reasoner_jax.models.talker import prompt_vectors
+from reasoner_jax.models.talker import prompt_vectors, reply_vectors
 from reasoner_jax.models.thinker import ThinkerOutput
+from reasoner_jax.text.schedule import Stream
 
 
 def talker_loss(
@@ -63,13 +64,23 @@ def text_vectors(
 ) -> Float[Array, "B K D"]:
     """What the talker reads at each step, the codes left out."""
     is_audio: Bool[Array, "B L"] = batch.tokens == omni.config.thinker.audio_token_id
-    of_tokens = prompt_vectors(output.hidden_states, output.embeddings, is_audio)
+    of_prompt = prompt_vectors(output.hidden_states, output.embeddings, is_audio)
+    share = omni.config.talker.hidden_share
+    of_reply = reply_vectors(output.hidden_states, output.embeddings, share)
+    of_tokens = jnp.where(_is_said(batch)[..., None], of_reply, of_prompt)
     sources = batch.code_sources
     read = jnp.take_along_axis(of_tokens, jnp.maximum(sources, 0)[..., None], axis=1)
     marks = mark_vectors(omni, params).astype(read.dtype)
     for number, mark in zip((TEXT_START, TEXT_END, TEXT_PAD), marks, strict=True):
         read = jnp.where((sources == number)[..., None], mark, read)
     return read
+
+
+def _is_said(batch: Batch) -> Bool[Array, "B L"]:
+    """Which tokens are of a response; `batch.streams` are those of the targets, one step on."""
+    continues = batch.segment_ids[:, 1:] == batch.segment_ids[:, :-1]
+    said = continues & (batch.streams[:, :-1] == Stream.RESPONSE)
+    return jnp.pad(said, ((0, 0), (1, 0)))
 
 
 def mark_vectors(omni: Omni, params: Params) -> Float[Array, "3 D"]:

@@ -109,6 +109,25 @@ def test_the_talkers_vectors_are_those_of_one_full_pass(engine):
     np.testing.assert_allclose(reply.vectors, vectors[: len(reply.vectors)], atol=1e-5)
 
 
+def test_a_talker_reads_its_share_of_the_hidden_state(engine):
+    options = dict(max_tokens=12, vectors=True)
+    whole, part = (
+        of_share(share).generate(QUESTIONS[1:2], SCHEDULES[0], **options)[0]
+        for share in (1.0, 0.25)
+    )
+    said = whole.tokens[whole.streams == Stream.RESPONSE][: len(whole.vectors)]
+    table = omni(speaks=True).params["thinker"]["model"]["embed_tokens"]["embedding"]
+    hidden = whole.vectors - table[said]
+    np.testing.assert_allclose(part.vectors, table[said] + 0.25 * hidden, atol=1e-5)
+
+
+def of_share(share):
+    network = omni(speaks=True)
+    talker = dataclasses.replace(network.config.talker, hidden_share=share)
+    config = dataclasses.replace(network.config, talker=talker)
+    return Engine(dataclasses.replace(network, config=config), batch_size=1)
+
+
 def chunks(mel):
     return split_chunks(mel[None], np.array([len(mel)]), 200)
 

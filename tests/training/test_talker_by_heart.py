@@ -98,7 +98,8 @@ def test_what_was_learned_by_heart_is_said_in_a_stream(tmp_path, reads_prompt):
         response = np.setdiff1d(response, prompt)
         tokens = np.asarray(batch.tokens[0])[response]
         hidden, embedded = output.hidden_states[0], output.embeddings[0]
-        vectors.append(np.asarray(reply_vectors(hidden[response], embedded[response])))
+        share = omni.config.talker.hidden_share
+        vectors.append(np.asarray(reply_vectors(hidden[response], embedded[response], share)))
         heard = jnp.zeros(len(prompt), bool)
         prompts.append(np.asarray(prompt_vectors(hidden[prompt], embedded[prompt], heard)))
         pace = omni.config.talker.pace

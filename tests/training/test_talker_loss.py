@@ -12,7 +12,8 @@ from reasoner_jax.core.records import Batch
 from reasoner_jax.core.text_feed import TEXT_END, TEXT_PAD, TEXT_START
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.models.thinker import ThinkerOutput
-from reasoner_jax.training.talker_loss import step_positions, talker_loss
+from reasoner_jax.text.schedule import Stream
+from reasoner_jax.training.talker_loss import step_positions, talker_loss, text_vectors
 from tests.models.networks import AUDIO_ID, lively, omni_config
 
 RESPONSE = [2, 3, 6, 7]
@@ -142,6 +143,27 @@ def test_of_heard_prompt_tokens_the_hidden_state_alone_is_read():
     as_read = ThinkerOutput(states.hidden_states, states.embeddings.at[:, 0].set(50.0))
     assert loss(states, batch)[0] == loss(as_heard, batch)[0]
     assert loss(states, batch)[0] != loss(as_read, batch)[0]
+
+
+def test_a_share_of_the_hidden_state_is_read_of_replies_and_all_of_it_of_prompts():
+    prompt, reply = [0, 1], [2, 3, 6, 7]
+    batch = row([0, 1, TEXT_START, 2, 3, 6, 7], [-1, -1, 30, 28, 4, 5, 6], [-1] * 7, [1] * 7)
+    # Of targets, one step ahead of their tokens.
+    streams = jnp.full((1, 8), Stream.PROMPT).at[0, [1, 2, 5, 6]].set(Stream.RESPONSE)
+    batch = batch.replace(streams=streams, segment_ids=jnp.ones((1, 8), jnp.int32))
+    talker = dataclasses.replace(omni().config.talker, hidden_share=0.25)
+    config = dataclasses.replace(omni().config, talker=talker)
+    states = output(3)
+    read = text_vectors(dataclasses.replace(omni(), config=config), omni().params, states, batch)[0]
+    hidden, embeddings = states.hidden_states[0], states.embeddings[0]
+    np.testing.assert_allclose(read[:2], (hidden + embeddings)[prompt, :], rtol=1e-6)
+    np.testing.assert_allclose(read[3:], (0.25 * hidden + embeddings)[reply, :], rtol=1e-6)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_is_a_share(share):
+    with pytest.raises(ValueError, match=rf"hidden_share is {share}, expected 0 to 1"):
+        dataclasses.replace(omni().config.talker, hidden_share=share)
 
 
 def test_positions_restart_with_each_response():
