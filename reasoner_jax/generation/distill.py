@@ -16,14 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reasoner_jax.core.axes import Array, Float, Int
+from reasoner_jax.core.axes import Array, Bool, Float, Int
 from reasoner_jax.core.params import Params
 from reasoner_jax.data.dataset import Outline
 from reasoner_jax.generation.prompt import PromptEncoder, Question, rounded
 from reasoner_jax.generation.sampling import Draw
 from reasoner_jax.generation.talker_stream import TalkerState, TalkerStream, most_codes
 from reasoner_jax.models.omni import Omni
-from reasoner_jax.models.talker import reply_vectors
+from reasoner_jax.models.talker import Talker, token_vectors
 from reasoner_jax.models.thinker import Thinker
 from reasoner_jax.text.interleave import interleave
 from reasoner_jax.text.schedule import Schedule, Stream
@@ -185,16 +185,28 @@ class Distiller:
         """What the talker reads of every token of every row."""
         longest = max(len(script.tokens) for script in scripts if script is not None)
         tokens = np.zeros((self.rows, rounded(longest, 64)), np.int32)
+        is_said = np.zeros(tokens.shape, bool)
         for row, script in enumerate(scripts):
             if script is not None:
                 tokens[row, : len(script.tokens)] = script.tokens
-        with self.omni.on_mesh():
-            return np.asarray(_read(self.omni.thinker, self.omni.params["thinker"], tokens))
+                is_said[row, script.response] = True
+        omni = self.omni
+        with omni.on_mesh():
+            return np.asarray(
+                _read(omni.thinker, omni.talker, omni.params["thinker"], tokens, is_said)
+            )
 
 
-@functools.partial(jax.jit, static_argnames="thinker")
-def _read(thinker: Thinker, params: Params, tokens: Int[Array, "B L"]) -> Float[Array, "B L D"]:
+@functools.partial(jax.jit, static_argnames=("thinker", "talker"))
+def _read(
+    thinker: Thinker,
+    talker: Talker,
+    params: Params,
+    tokens: Int[Array, "B L"],
+    is_said: Bool[Array, "B L"],
+) -> Float[Array, "B L D"]:
     """Text vectors of prompt and reply in one pass; there is no audio in it."""
     output = thinker.apply({"params": params}, tokens)
-    vectors = reply_vectors(output.hidden_states, output.embeddings)
+    heard, share = jnp.zeros(tokens.shape, bool), talker.config.hidden_share
+    vectors = token_vectors(output.hidden_states, output.embeddings, heard, is_said, share)
     return vectors.astype(jnp.float32)

@@ -105,3 +105,16 @@ def reply_vectors(
         hidden_share: of the hidden state that is added, see `TalkerConfig`.
     """
     return hidden_share * hidden_states + embeddings
+
+
+def token_vectors(
+    hidden_states: Float[Array, "B L D"],
+    embeddings: Float[Array, "B L D"],
+    is_audio: Bool[Array, "B L"],
+    is_said: Bool[Array, "B L"],
+    hidden_share: float,
+) -> Float[Array, "B L D"]:
+    """Text vectors of prompt and reply in one: `reply_vectors` of what is said of the response."""
+    of_prompt = prompt_vectors(hidden_states, embeddings, is_audio)
+    of_reply = reply_vectors(hidden_states, embeddings, hidden_share)
+    return jnp.where(is_said[..., None], of_reply, of_prompt)

@@ -14,7 +14,7 @@ from reasoner_jax.core.records import Batch
 from reasoner_jax.core.text_feed import TEXT_END, TEXT_PAD, TEXT_START
 from reasoner_jax.models.config import TalkerConfig
 from reasoner_jax.models.omni import Omni
-from reasoner_jax.models.talker import prompt_vectors, reply_vectors
+from reasoner_jax.models.talker import token_vectors
 from reasoner_jax.models.thinker import ThinkerOutput
 from reasoner_jax.text.schedule import Stream
 
@@ -64,10 +64,10 @@ def text_vectors(
 ) -> Float[Array, "B K D"]:
     """What the talker reads at each step, the codes left out."""
     is_audio: Bool[Array, "B L"] = batch.tokens == omni.config.thinker.audio_token_id
-    of_prompt = prompt_vectors(output.hidden_states, output.embeddings, is_audio)
-    share = omni.config.talker.hidden_share
-    of_reply = reply_vectors(output.hidden_states, output.embeddings, share)
-    of_tokens = jnp.where(_is_said(batch)[..., None], of_reply, of_prompt)
+    share = omni.talker.config.hidden_share
+    of_tokens = token_vectors(
+        output.hidden_states, output.embeddings, is_audio, _is_said(batch), share
+    )
     sources = batch.code_sources
     read = jnp.take_along_axis(of_tokens, jnp.maximum(sources, 0)[..., None], axis=1)
     marks = mark_vectors(omni, params).astype(read.dtype)

@@ -63,6 +63,21 @@ def test_a_response_is_said_alone_as_in_company():
     assert len({tuple(said) for said in alone}) == 3
 
 
+def test_of_a_response_the_talkers_share_of_the_hidden_state_is_read():
+    network = speaker()
+    assert network.config.talker.hidden_share == 0.1
+    talker = dataclasses.replace(network.config.talker, hidden_share=1.0)
+    config = dataclasses.replace(network.config, talker=talker)
+    whole = Distiller.of(dataclasses.replace(network, config=config), rows=1)
+    [script, *_] = scripts(whole)
+    [part], [full] = distiller(rows=1)._vectors([script]), whole._vectors([script])
+    table = network.params["thinker"]["model"]["embed_tokens"]["embedding"]
+    prompt, said = slice(script.num_prompt), script.response
+    embedded = table[script.tokens[said]]
+    np.testing.assert_allclose(part[prompt], full[prompt], atol=1e-5)
+    np.testing.assert_allclose(part[said], embedded + 0.1 * (full[said] - embedded), atol=1e-5)
+
+
 def test_all_codes_are_sound_and_the_end_is_left_out():
     reader = distiller()
     spoken = reader.speak(scripts(reader), seed=3)
