@@ -232,7 +232,7 @@ def balanced_budget(
     if not drafts:
         raise ValueError(f"no example of {sample} fits {tokens} tokens: {dict(window.counts)}")
     lengths = np.array([row_lengths(each, frontend.chunk_frames) for each in drafts])
-    average = np.rint(tokens * lengths.sum(axis=0) / lengths[:, 0].sum()).astype(int)
+    average = np.ceil(tokens * lengths.sum(axis=0) / lengths[:, 0].sum()).astype(int)
     _, chunks, codes, words, _ = np.maximum(average, lengths.max(axis=0)).tolist()
     return RowBudget(tokens, chunks, codes, words, examples)
 

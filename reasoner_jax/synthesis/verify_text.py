@@ -1,6 +1,7 @@
 """Verdicts on the text of an example, and repairs; pure, knows no audio and no language model."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -244,7 +245,11 @@ def _violations(spoken: SpokenProblem, schedule: Schedule) -> list[anticipation.
 
 def _num_late(spoken: SpokenProblem, cut: Callable[[str], list[str]], schedule: Schedule) -> int:
     """Reasoning tokens, the thought's end included, that come after the response's last token."""
-    num_response, num_reasoning = len(cut(spoken.response)) + 1, len(cut(spoken.reasoning)) + 1
+    return _late(len(cut(spoken.response)) + 1, len(cut(spoken.reasoning)) + 1, schedule)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _late(num_response: int, num_reasoning: int, schedule: Schedule) -> int:
     try:
         woven = interleave(range(num_response), range(num_reasoning), schedule)
     except ValueError:  # not even the block in which the response ends holds them

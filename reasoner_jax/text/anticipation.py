@@ -6,6 +6,7 @@ no model. Numbers are compared by value (`numbers.numbers_in`), so "half" is sup
 
 import bisect
 import dataclasses
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -176,6 +177,20 @@ def thoughts_before(
     Longer than `num_response` where the thoughts are not complete by then: it goes on as if the
     response did, until all of them precede a response token.
     """
+    if reasoning_per_block is None:
+        return list(_by_schedule(num_response, num_reasoning, schedule))
+    return _planned(num_response, num_reasoning, schedule, reasoning_per_block)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _by_schedule(num_response: int, num_reasoning: int, schedule: Schedule) -> tuple[int, ...]:
+    """Kept, since a corpus has the same lengths again and again."""
+    return tuple(_planned(num_response, num_reasoning, schedule, None))
+
+
+def _planned(
+    num_response: int, num_reasoning: int, schedule: Schedule, reasoning_per_block: Pacing | None
+) -> list[int]:
     extra = schedule.response * (num_reasoning // schedule.reasoning + 1)
     for more in (0, extra, 4 * extra):
         length = num_response + more

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -87,6 +88,12 @@ def numbers_in(text: str) -> list[Number]:
     >>> [(n.text, str(n.value)) for n in numbers_in("Half of thirty-seven is 18.5.")]
     [('Half', '1/2'), ('thirty-seven', '37'), ('18.5', '37/2')]
     """
+    return list(_numbers_in(text))
+
+
+@functools.lru_cache(maxsize=256)
+def _numbers_in(text: str) -> tuple[Number, ...]:
+    """Kept, since an example's few texts are each looked at by many checks."""
     seq, found, index = atoms(text), [], 0
     while index < len(seq):
         amount = _read(seq, index)
@@ -107,7 +114,7 @@ def numbers_in(text: str) -> list[Number]:
             )
         )
         index = amount.stop
-    return found
+    return tuple(found)
 
 
 def to_digits(text: str, *, ordinals: bool = True) -> str:
