@@ -212,7 +212,7 @@ def balanced_budget(
     examples: int = 64,
     sample: int = 512,
 ) -> RowBudget:
-    """A row of `tokens` with as much of everything else as such a row needs on average.
+    """A row of `tokens` with as much of everything else as such a row needs on average, rounded up.
 
     And no less than any single example needs, where only a few have sound.
 
