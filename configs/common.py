@@ -25,11 +25,6 @@ TALKER = "talker/.*"
 TEMPO = (0.85, 1.15)
 """Of questions heard by an encoder that learns from few recordings."""
 
-# Rows of `tiny`. Each has room for the longest recording, so where few examples have sound, long
-# rows leave little of it empty; where all have, a row holds several of them.
-READING = {"batch_rows": 2, "tokens": 1536}
-LISTENING = {"batch_rows": 2, "tokens": 768}
-
 
 def parse(argument: str, options: tuple[str, ...] = ()) -> tuple[str, set[str]]:
     """The argument of a config file: "3b,encoder" -> ("3b", {"encoder"}).

@@ -61,5 +61,5 @@ def _tokens(config: ConfigDict) -> ConfigDict:
             instruction="Write down what is said.",
             weight=4.0,
         )
-        config.train.update(steps=60, **common.READING)
+        config.train.steps = 60
     return config

@@ -24,5 +24,5 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.lessons.written.update(weight=8.0)
         config.losses.response = 0.5  # its phrases are drawn, so much of it cannot be learned
         config.optimizer.peak_rate = 1e-2
-        config.train.update(steps=350, **common.READING)
+        config.train.steps = 350
     return config

@@ -32,7 +32,7 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.lessons.spoken.update(spell=True, tempo=common.TEMPO)
         config.losses.update(response=0.25, ctc=0.5)
         config.optimizer.update(peak_rate=3e-3, final_share=0.03)
-        config.train.update(steps=800, **common.LISTENING)
+        config.train.update(steps=800, batch_rows=4)
         config.evaluate.data = config.get_ref("data") + "/held_out"
         config.evaluate.update(num_answers=48, num_batches=2, best="answers/right", better="max")
     if trains_encoder:

@@ -212,7 +212,7 @@ def balanced_budget(
     examples: int = 64,
     sample: int = 512,
 ) -> RowBudget:
-    """A row of `tokens` with as much of everything else as such a row needs on average, rounded up.
+    """A row of `tokens` with as much of everything else as such a row needs on average.
 
     And no less than any single example needs, where only a few have sound.
 
@@ -232,7 +232,7 @@ def balanced_budget(
     if not drafts:
         raise ValueError(f"no example of {sample} fits {tokens} tokens: {dict(window.counts)}")
     lengths = np.array([row_lengths(each, frontend.chunk_frames) for each in drafts])
-    average = np.ceil(tokens * lengths.sum(axis=0) / lengths[:, 0].sum()).astype(int)
+    average = np.rint(tokens * lengths.sum(axis=0) / lengths[:, 0].sum()).astype(int)
     _, chunks, codes, words, _ = np.maximum(average, lengths.max(axis=0)).tolist()
     return RowBudget(tokens, chunks, codes, words, examples)
 

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import math
 import subprocess
 import sys
 from collections import Counter
@@ -412,7 +411,7 @@ def test_a_balanced_budget_fits_what_the_data_set_needs(dataset):
     seconds = [len(problem.waveform) / 16_000 for problem in problems()]
     tokens = [alone(dataset, number)[0].num_inputs for number in range(COUNT)]
     chunks = np.ceil(np.array(seconds) / 2)
-    assert row == RowBudget(2000, chunks=math.ceil(2000 * sum(chunks) / sum(tokens)), codes=0)
+    assert row == RowBudget(2000, chunks=round(2000 * sum(chunks) / sum(tokens)), codes=0)
     with pytest.raises(ValueError, match=r"no example of 23 fits 9 tokens: .*too many tokens"):
         balanced_budget(components, FRONTEND, 9, sample=COUNT)
 
