@@ -27,6 +27,5 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.reply.modes = ("in_speaking", "before_speaking", "direct")
         config.codec = "fit"
         config.optimizer.update(peak_rate=6e-3, weight_decay=0.1, final_share=0.03)
-        # In rows of 384 tokens a fifth of the codes' places would stay empty.
-        config.train.update(steps=800, batch_rows=2, tokens=768)
+        config.train.update(steps=800, batch_rows=4)
     return config
