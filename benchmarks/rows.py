@@ -90,13 +90,15 @@ class Candidate:
         )
 
 
-def candidates(run: Path, name: str, lengths: list[tuple[int, int]]) -> list[Candidate]:
+def candidates(
+    run: Path, name: str, lengths: list[tuple[int, int]], scratch: Path
+) -> list[Candidate]:
+    """The stage with rows of each length; `scratch` keeps a codec that the stage fits."""
     saved = json.loads((run / name / "stage.json").read_text())
     stage = Stage.from_config(saved.get("stage", saved))
     datasets = [SpokenDataset(x.data, x.split, x.on_corrupt) for x in stage.lessons]
     mesh = make_mesh(data=jax.device_count(), fsdp=1)
-    with tempfile.TemporaryDirectory() as scratch:
-        omni = network.build(stage, datasets, Path(scratch), mesh)
+    omni = network.build(stage, datasets, scratch, mesh)
     made = []
     for rows, tokens in lengths:
         free = {"chunks": -1, "codes": -1, "words": -1}
@@ -114,10 +116,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     lengths = [tuple(map(int, part.split("x"))) for part in args.rows.split(",")]
-    made = candidates(args.run, args.stage, lengths)
-    for _ in range(args.rounds):
-        for candidate in made:
-            candidate.time()
+    with tempfile.TemporaryDirectory() as scratch:
+        made = candidates(args.run, args.stage, lengths, Path(scratch))
+        for _ in range(args.rounds):
+            for candidate in made:
+                candidate.time()
     print(f"{describe()}, {jax.device_count()} devices\n")
     print(
         "| stage | rows | chunks a row | tokens empty | chunks empty | codes empty | "
