@@ -25,11 +25,10 @@ from reasoner_jax.core.records import Batch
 from reasoner_jax.core.sharding import batch_sharding, make_mesh
 from reasoner_jax.data.dataset import SpokenDataset
 from reasoner_jax.data.loader import Loader, LoaderConfig
-from reasoner_jax.data.plan import Component
 from reasoner_jax.data.statistics import BatchStatistics
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.training import network, state
-from reasoner_jax.training.loop import row_budget
+from reasoner_jax.training.loop import mixture, row_budget
 from reasoner_jax.training.optimizer import make_optimizer
 from reasoner_jax.training.stage import Stage
 from reasoner_jax.training.step import jitted, make_train_step
@@ -45,11 +44,8 @@ class Candidate:
     def __init__(self, stage: Stage, omni: Omni, datasets: list[SpokenDataset], mesh: Mesh) -> None:
         self.stage, train = stage, stage.train
         frontend = network.frontend_of(omni)
-        parts = [
-            Component(dataset, lesson.task(stage.reply), lesson.weight)
-            for dataset, lesson in zip(datasets, stage.lessons, strict=True)
-        ]
-        self.row = row_budget(stage, tuple(parts), frontend)
+        parts = mixture(stage, datasets)
+        self.row = row_budget(stage, parts, frontend)
         config = LoaderConfig(self.row, train.batch_rows, seed=train.seed, window=train.window)
         loader = Loader(parts, frontend, config)
         batches = [batch for _, batch in zip(range(_NUM_BATCHES), loader, strict=False)]
@@ -94,8 +90,7 @@ def candidates(
     run: Path, name: str, lengths: list[tuple[int, int]], scratch: Path
 ) -> list[Candidate]:
     """The stage with rows of each length; `scratch` keeps a codec that the stage fits."""
-    saved = json.loads((run / name / "stage.json").read_text())
-    stage = Stage.from_config(saved.get("stage", saved))
+    stage = Stage.from_config(json.loads((run / name / "stage.json").read_text()))
     datasets = [SpokenDataset(x.data, x.split, x.on_corrupt) for x in stage.lessons]
     mesh = make_mesh(data=jax.device_count(), fsdp=1)
     omni = network.build(stage, datasets, scratch, mesh)

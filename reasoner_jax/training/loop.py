@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +99,7 @@ class Trainer:
             dataclasses.replace(stage, init_from=origin), datasets, directory, self._mesh
         )
         self._frontend = network.frontend_of(self.omni)
-        self._components = tuple(
-            Component(dataset, lesson.task(stage.reply), lesson.weight)
-            for dataset, lesson in zip(datasets, stage.lessons, strict=True)
-        )
+        self._components = mixture(stage, datasets)
         self.row = row_budget(stage, self._components, self._frontend)
         trainable, self._frozen = state.split(self.omni.params, stage.trainable)
         averages = stage.optimizer.ema_decay > 0
@@ -351,6 +348,14 @@ class Trainer:
         if jax.process_count() > 1:
             return bool(multihost_utils.reached_preemption_sync_point(number))
         return self._stop_signal != 0
+
+
+def mixture(stage: Stage, datasets: Sequence[SpokenDataset]) -> tuple[Component, ...]:
+    """What the loader draws from: the stage's lessons on their data sets, in this order."""
+    return tuple(
+        Component(dataset, lesson.task(stage.reply), lesson.weight)
+        for dataset, lesson in zip(datasets, stage.lessons, strict=True)
+    )
 
 
 def row_budget(stage: Stage, components: tuple[Component, ...], frontend: Frontend) -> RowBudget:
