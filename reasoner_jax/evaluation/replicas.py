@@ -2,7 +2,7 @@
 
 A network that fits one device is copied to each, and every copy answers batches of its own: the
 shapes computed, and so the verdicts, do not depend on the number of devices. One that does not fit
-lives on a mesh and is a single engine.
+lives on a mesh and is a single engine. The cores of a CPU are one device, which two engines share.
 """
 
 import dataclasses
@@ -23,9 +23,13 @@ from reasoner_jax.text.special_tokens import SCHEDULE_TOKENS
 
 _SAMPLED = 16
 
+_ENGINES_OF_A_CPU = 2
+"""Decoding is small operations one after the other, of which two batches keep more cores busy; and
+one device compiles each of its programs once, where simulated devices would compile their own."""
+
 
 def engines(omni: Omni, batch_size: int, devices: Sequence[Any] | None = None) -> list[Engine]:
-    """An engine a device; a single one for a network that is on a mesh.
+    """An engine a device, two on a CPU's only one; a single one for a network that is on a mesh.
 
     Args:
         omni: the network.
@@ -41,7 +45,8 @@ def engines(omni: Omni, batch_size: int, devices: Sequence[Any] | None = None) -
     devices = jax.local_devices() if devices is None else devices
     served = omni.for_serving()
     if len(devices) == 1:
-        return [Engine(served, batch_size)]
+        engine = Engine(served, batch_size)
+        return [engine] * (_ENGINES_OF_A_CPU if devices[0].platform == "cpu" else 1)
     return [
         Engine(
             dataclasses.replace(served, params=jax.device_put(served.params, device)), batch_size

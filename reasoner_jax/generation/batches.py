@@ -34,7 +34,7 @@ from reasoner_jax.models.attention import KVCache
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.text.schedule import Schedule
 
-FIRST_TOKENS = 256
+FIRST_TOKENS = 384
 """Most replies are shorter; the cache of the few that are not grows."""
 
 

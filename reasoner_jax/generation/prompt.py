@@ -194,17 +194,22 @@ class PaddedQuestions:
 def pad_questions(
     questions: Sequence[EncodedQuestion], batch: int, config: ThinkerConfig
 ) -> PaddedQuestions:
-    """Puts questions into a batch of `batch` rows, its sizes rounded up (see `rounded`)."""
+    """Puts questions into a batch of `batch` rows, its sizes rounded up (see `rounded`).
+
+    Beside audio there is room for a prompt that fills it: one number of tokens for a number of
+    chunks, so that few pairs of them have to be compiled for.
+    """
+    audio = config.audio
+    longest = max((len(q.mel) for q in questions if q.mel is not None), default=0)
+    num_chunks = rounded(-(-longest // audio.chunk_frames), 1)
     lengths = np.ones(batch, np.int32)
     lengths[: len(questions)] = [len(question.tokens) for question in questions]
-    tokens = np.zeros((batch, rounded(int(lengths.max()), 64)), np.int32)
+    spare = num_audio_tokens(num_chunks * audio.chunk_frames) - num_audio_tokens(longest)
+    tokens = np.zeros((batch, rounded(int(lengths.max()) + spare, 64)), np.int32)
     for row, question in enumerate(questions):
         tokens[row, : len(question.tokens)] = question.tokens
-    longest = max((len(q.mel) for q in questions if q.mel is not None), default=0)
     if not longest:
         return PaddedQuestions(tokens, lengths, None, None, _pad_thoughts(questions, batch))
-    audio = config.audio
-    num_chunks = rounded(-(-longest // audio.chunk_frames), 1)
     mel = np.zeros((batch, num_chunks * audio.chunk_frames, audio.num_mel_bins), np.float32)
     num_frames = np.zeros((batch, 1), np.int32)
     for row, question in enumerate(questions):

@@ -110,7 +110,7 @@ def test_verdicts_and_replies_are_the_same_on_any_number_of_devices(tmp_path, nu
     logs = {}
     for count in (1, num_devices):
         engines = replicas.engines(omni(), 2, jax.devices()[:count])
-        assert len(engines) == count
+        assert len(engines) == max(2, count)  # a CPU's only device has two
         log = ReplyLog(tmp_path / str(count), {})
         evaluate(plan, log, engines, SPOKEN, batch_size=2)
         logs[count] = log.read()

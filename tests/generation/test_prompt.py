@@ -92,6 +92,16 @@ def test_padding_keeps_every_question(encoder):
     assert not joined[510:].any()
 
 
+def test_recordings_of_as_many_chunks_have_one_shape(encoder):
+    shapes = set()
+    for seconds in (4.1, 5.0, 5.9):
+        question = encoder.encode(Question(waveform(seconds)))
+        padded = pad_questions([question], 1, encoder.config)
+        assert padded.tokens.shape[1] >= len(question.tokens)
+        shapes.add((padded.tokens.shape, padded.mel.shape))
+    assert len(shapes) == 1
+
+
 def test_sizes_are_few_and_at_most_a_quarter_too_large():
     for number in range(1, 3000):
         assert number <= rounded(number, 1) <= max(4, 1.25 * number)
