@@ -1,6 +1,6 @@
 """What `launch/synthesize.py` makes: gsm8k, full, or a set for the preset `tiny`.
 
-    quickstart             spoken questions, to hear and to answer; a quarter of the responses is
+    quickstart             spoken questions, to hear and to answer; a third of the responses is
                            spoken too, for the talker
     quickstart_written     more of the same, written: thinking is learned cheaper by reading
     quickstart_held_out    numbers that none of the others has, for evaluation
@@ -79,7 +79,7 @@ def _quickstart_problems(name: str) -> dict:
     """Mostly sums and differences of 0 to 99; `simple_op` reserves pairs of them for evaluation."""
     digits, long = ("add", "subtract"), ("add_long", "subtract_long")
     words = ("gain", "lose", "two_step")
-    sizes_and_seeds = {"": (3000, 0), "_written": (6000, 1), "_held_out": (420, 3)}
+    sizes_and_seeds = {"": (2250, 0), "_written": (6000, 1), "_held_out": (420, 3)}
     num_problems, seed = sizes_and_seeds[name.removeprefix("quickstart")]
     is_held_out = name == "quickstart_held_out"
     return {
@@ -112,7 +112,7 @@ def _for_tiny(config: ConfigDict, name: str) -> None:
     config.prepare.restate_share = 1.0
     config.check.recognizer = ""  # checked by length, level and pauses; Whisper takes minutes
     config.speak.enabled = not name.endswith("_written")
-    config.speak.response.share = 0.0 if name.endswith(("_written", "_held_out")) else 0.25
+    config.speak.response.share = 0.0 if name.endswith(("_written", "_held_out")) else 1 / 3
     config.speak.back_ends.piper.variation = 0.0
     config.speak.variety.update(
         speed=(1.0, 1.25),

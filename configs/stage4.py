@@ -34,7 +34,7 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.optimizer.update(peak_rate=3e-3, final_share=0.03)
         config.train.update(steps=800, batch_rows=4)
         config.evaluate.data = config.get_ref("data") + "/held_out"
-        config.evaluate.update(num_answers=48, num_batches=2, best="answers/right", better="max")
+        config.evaluate.update(num_answers=32, num_batches=2, best="answers/right", better="max")
     if trains_encoder:
         config.trainable += (common.ENCODER,)
     return config

@@ -11,8 +11,7 @@ source launch/setup.sh speech
 
 run=runs/quickstart
 mkdir -p "$run"
-# Two simulated devices share a batch: on two cores faster than one device with two threads.
-export JAX_PLATFORMS=cpu XLA_FLAGS="--xla_force_host_platform_device_count=2 ${XLA_FLAGS:-}"
+export JAX_PLATFORMS=cpu
 export JAX_COMPILATION_CACHE_DIR="$PWD/.jax_cache"
 # NumPy's small products, beside them: a second thread only takes a core from the devices.
 export OPENBLAS_NUM_THREADS=1
@@ -35,7 +34,9 @@ part speech speak quickstart spoken
 part written_problems speak quickstart_written written
 part speech_held_out speak quickstart_held_out held_out
 
-part training python launch/run.py --recipe=tiny --data="$run/data" --workdir="$run" --nooverview
+# Two simulated devices share a batch: on two cores faster than one device with two threads.
+part training env XLA_FLAGS="--xla_force_host_platform_device_count=2 ${XLA_FLAGS:-}" \
+  python launch/run.py --recipe=tiny --data="$run/data" --workdir="$run" --nooverview
 
 part evaluation python launch/evaluate.py --checkpoint="$run/stage5/best" \
   --data="$run/data/held_out" --out="$run/evaluation" \
