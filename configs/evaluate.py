@@ -34,7 +34,7 @@ def get_config() -> ConfigDict:
             # Of the recogniser's class, e.g. {"model": "small.en"}.
             "recognizer_options": {"model": ""},
             # Items that are also asked one at a time, aloud where the checkpoint can speak: for the
-            # clock, and for what a listener hears. Twice each, as the first time compiles.
+            # clock, and for what a listener hears. Again where the first time compiles.
             "num_timed": 12,
             # Whether the recogniser listens to those and what it hears is judged too.
             "listen": False,

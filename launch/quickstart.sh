@@ -44,7 +44,7 @@ part evaluation python launch/evaluate.py --checkpoint="$run/stage5/best" \
 
 part spoken_answers python launch/evaluate.py --checkpoint="$run/stage5/best" \
   --data="$run/data/held_out" --out="$run/speech" \
-  --config.groups="('add','subtract')" --config.limit=50 --config.num_timed=50 \
+  --config.groups="('add','subtract')" --config.limit=64 --config.num_timed=50 \
   --config.listen=True --config.control=False
 
 printf '\n== a question\n'
