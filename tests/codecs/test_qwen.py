@@ -156,6 +156,7 @@ class TestCodecOf:
         with pytest.raises(ValueError, match=r"no voice 'Eve', expected one of \['Ann', 'Bob'\]"):
             codec_of(omni, "Eve")
 
+    @pytest.mark.slow
     def test_a_voice_is_compiled_once_for_all_questions(self, caplog):
         omni = self.omni(token2wav=CONFIG, voices={"Ann": voice()})
         jax.clear_caches()

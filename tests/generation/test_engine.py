@@ -88,7 +88,7 @@ def test_a_reply_that_never_ends_is_bounded_and_says_so(engine):
 # Cut between sampled tokens, and right behind <|think|>, where nothing is left to feed.
 @pytest.mark.parametrize("room", [pytest.param(20, marks=pytest.mark.slow), 4])
 def test_a_long_reply_outgrows_its_first_cache(engine, monkeypatch, room):
-    options = dict(sampling=RANDOM, max_tokens=MAX_TOKENS, vectors=True)
+    options = dict(sampling=RANDOM, max_tokens=min(MAX_TOKENS, 4 * room), vectors=True)
     short = engine.generate(QUESTIONS[:4], SCHEDULES[0], **options)
     monkeypatch.setattr(batches, "FIRST_TOKENS", room)
     grown = engine.generate(QUESTIONS[:4], SCHEDULES[0], **options)

@@ -90,7 +90,9 @@ def test_a_mesh_that_does_not_fit_the_devices_is_refused():
         make_mesh(data=3, fsdp=1)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "7b" else ()) for n in PRESETS]
+)
 @pytest.mark.parametrize("scan", [True, False])
 def test_every_parameter_of_every_preset_names_its_axes(name, scan):
     params = abstract_params(PRESETS[name], Compute(scan_layers=scan))

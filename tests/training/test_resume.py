@@ -60,7 +60,7 @@ def interrupt_at(number):
     return report
 
 
-@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("number", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
 def test_a_terminated_run_saves_and_goes_on_as_if_nothing_had_happened(
     places, whole, tmp_path, number
 ):
@@ -113,6 +113,7 @@ def test_a_process_killed_in_mid_save_loses_nothing(places, whole, tmp_path):
     assert_same(tmp_path, whole)
 
 
+@pytest.mark.slow
 def test_averages_survive_too(places, tmp_path):
     changes = dict(optimizer__ema_decay=0.9)
     loop.train(stage(places, **changes), tmp_path / "whole")

@@ -150,7 +150,7 @@ ONE_DEVICE = {"data": 1, "fsdp": 1, "tensor": 1, "sequence": 1}
 @pytest.mark.parametrize(
     "shape",
     [
-        {"data": 8},
+        pytest.param({"data": 8}, marks=pytest.mark.slow),
         pytest.param({"fsdp": 8}, marks=pytest.mark.slow),
         {"data": 2, "fsdp": 2, "tensor": 2},
     ],
