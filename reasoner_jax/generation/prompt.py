@@ -204,8 +204,13 @@ def pad_questions(
     num_chunks = rounded(-(-longest // audio.chunk_frames), 1)
     lengths = np.ones(batch, np.int32)
     lengths[: len(questions)] = [len(question.tokens) for question in questions]
-    spare = num_audio_tokens(num_chunks * audio.chunk_frames) - num_audio_tokens(longest)
-    tokens = np.zeros((batch, rounded(int(lengths.max()) + spare, 64)), np.int32)
+    num_tokens = int(lengths.max())
+    if longest:  # the chunks have been rounded up already, so the next multiple will do
+        num_tokens += num_audio_tokens(num_chunks * audio.chunk_frames) - num_audio_tokens(longest)
+        num_tokens = -(-num_tokens // 64) * 64
+    else:
+        num_tokens = rounded(num_tokens, 64)
+    tokens = np.zeros((batch, num_tokens), np.int32)
     for row, question in enumerate(questions):
         tokens[row, : len(question.tokens)] = question.tokens
     if not longest:
