@@ -3,6 +3,7 @@
     python benchmarks/streaming.py --preset=smol             # all of it, some minutes
     python benchmarks/streaming.py --preset=smol --peer=no   # without transformers (extra `dev`)
     python benchmarks/streaming.py --preset=3b --dtype=bfloat16    # on a GPU of 40 GB
+    python benchmarks/streaming.py --preset=3b --dtype=bfloat16 --rows 8 32 128    # and batches
     python benchmarks/streaming.py --only=pacing             # the simulator alone, at once
 
 First sound: the streaming engine against the same network run the way `transformers` runs it (the
@@ -10,6 +11,7 @@ thinker to its end, then the talker, then the codec), with the same compiled par
 tokens; and against `transformers` itself at the same sizes and lengths, thinker and talker, its
 vocoder left out. Decoding: tokens a second against the floor that reading the weights sets, with a
 pass for every token (2:8 without control tokens), and with the control tokens that ride along.
+Batches: rows of four ratios, each in its own phase, against the floor that weights and caches set.
 Pads: a reply whose thought is over at once, its pads in one pass and one by one. In turns, in one
 process.
 """
@@ -55,6 +57,7 @@ from reasoner_jax.text.tokenizer import train_bpe
 from reasoner_jax.weights.manifest import Manifest
 from reasoner_jax.weights.voices import Voice
 
+PARTS = ["first_sound", "decoding", "pads", "batches", "pacing"]
 WORDS = "let me see so seven and three is ten"
 
 
@@ -219,7 +222,7 @@ def decoding(engine: Engine, question: Question, max_tokens: int, rounds: int, p
     }
     calls: Calls = {"bandwidth": machine.read_bandwidth}
     for name, schedule in ways.items():
-        calls[name] = functools.partial(decode_rate, engine, question, schedule, max_tokens)
+        calls[name] = functools.partial(decode_rate, engine, question, [schedule], max_tokens)
     if peer is not None:
         [encoded], _ = engine.encode([question], None, max_tokens)
         peer_seconds = functools.partial(timed_peer_thinker, peer, len(encoded.tokens))
@@ -234,16 +237,44 @@ def decoding(engine: Engine, question: Question, max_tokens: int, rounds: int, p
         print(f"| {floor:.1f} | {rate / floor:.0%} |", flush=True)
 
 
-def decode_rate(engine: Engine, question: Question, schedule: Schedule, max_tokens: int) -> float:
-    """Tokens a second of a reply, once its prompt has been read."""
-    encoded, schedules = engine.encode([question], schedule, max_tokens)
-    run = engine.batch_run(schedules, GREEDY, max_tokens, vectors=False, rows=1)
-    replies, _ = run.prefill(encoded, schedules, [0])
+def batches(
+    engine: Engine, question: Question, sizes: list[int], max_tokens: int, rounds: int
+) -> None:
+    """Tokens a second of all rows of a batch together, whose blocks are of different lengths."""
+    ratios = [Schedule(2, 8), Schedule(2, 6), Schedule(3, 8), Schedule(1, 4)]
+    calls: Calls = {"bandwidth": machine.read_bandwidth}
+    for rows in sizes:
+        mixed = [ratios[row % len(ratios)] for row in range(rows)]
+        calls[str(rows)] = functools.partial(decode_rate, engine, question, mixed, max_tokens)
+    found = turns(calls, rounds)
+    bandwidth = found.pop("bandwidth")
+    [encoded], _ = engine.encode([question], None, max_tokens)
+    decoder = engine.omni.config.thinker.decoder
+    token = 2 * decoder.num_layers * decoder.num_kv_heads * decoder.head_dim
+    token *= engine.omni.thinker.compute.activation.itemsize
+    cache = token * (len(encoded.tokens) + max_tokens / 2)
+    for rows, rate in found.items():
+        read = trees.num_bytes(engine.omni.params["thinker"]["model"]) + int(rows) * cache
+        floor = int(rows) * bandwidth / read
+        print(
+            f"| decoding, tokens/s, {rows} rows; other: the bandwidth floor | {rate:.1f} ", end=""
+        )
+        print(f"| {floor:.1f} | {rate / floor:.0%} |", flush=True)
+
+
+def decode_rate(
+    engine: Engine, question: Question, schedules: list[Schedule], max_tokens: int
+) -> float:
+    """Tokens a second of replies under each of the schedules, once their prompts have been read."""
+    rows = len(schedules)
+    encoded, _ = engine.encode([question] * rows, schedules, max_tokens)
+    run = engine.batch_run(schedules, GREEDY, max_tokens, vectors=False, rows=rows)
+    replies, _ = run.prefill(encoded, schedules, range(rows))
     jax.block_until_ready(replies)
     began = time.perf_counter()
     params = engine.omni.params["thinker"]
     replies = blocks.decode(run.program, params, run.guide(), replies)
-    return int(replies.lengths[0]) / (time.perf_counter() - began)
+    return int(replies.lengths.sum()) / (time.perf_counter() - began)
 
 
 def timed(engine: Engine, question: Question, schedule: Schedule, max_tokens: int) -> float:
@@ -295,27 +326,35 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=240, help="of a reply")
     parser.add_argument("--seconds", type=float, default=3.0, help="of the question")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, nargs="*", default=[], help="of batches, on a GPU")
     parser.add_argument("--peer", default="yes", choices=["yes", "no"], help="transformers too")
-    parser.add_argument("--only", choices=["pacing"], help="a part of it")
+    parser.add_argument("--only", nargs="+", default=PARTS, choices=PARTS, help="parts of it")
     args = parser.parse_args()
-    if args.only is None:
+    if args.only != ["pacing"]:
         measure(args)
-    pacing()
+    if "pacing" in args.only:
+        pacing()
 
 
 def measure(args: argparse.Namespace) -> None:
     """What needs a network."""
-    sizes = f"{args.preset}, {args.dtype}, batch 1, {args.tokens} tokens a reply"
-    print(f"{machine.describe()}; {sizes}\n")
+    words = f"{args.preset}, {args.dtype}, batch 1, {args.tokens} tokens a reply"
+    print(f"{machine.describe()}; {words}\n")
     print("| | ours | other | gain |\n|---|---|---|---|", flush=True)
     rng = np.random.default_rng(1)
     samples = rng.normal(0, 0.1, int(16_000 * args.seconds)).astype(np.float32)
     with tempfile.TemporaryDirectory() as directory:
         engine = Engine(network(args.preset, args.dtype, directory), batch_size=1)
         peer = original(engine.omni.config, args.dtype) if args.peer == "yes" else None
-        first_sound(engine, Question(samples), args.tokens, args.rounds, peer)
-    decoding(engine, Question(samples), args.tokens, args.rounds, peer)
-    fast_forward(engine, args.tokens, args.rounds)
+        question, sizes = Question(samples), (args.tokens, args.rounds)
+        if "first_sound" in args.only:
+            first_sound(engine, question, *sizes, peer)
+    if "decoding" in args.only:
+        decoding(engine, question, *sizes, peer)
+    if "pads" in args.only:
+        fast_forward(engine, *sizes)
+    if "batches" in args.only and args.rows:
+        batches(engine, question, args.rows, *sizes)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@
         OMP_WAIT_POLICY=passive python benchmarks/train_step.py --rounds 9 --cases 1
     python benchmarks/train_step.py --dtype bfloat16 --cases 4 5 6          # on a GPU of 80 GB
     python benchmarks/train_step.py --dtype bfloat16 --cases 7 --remat dots --peer no     # 140 GB
+    python benchmarks/train_step.py --dtype bfloat16 --cases 5 --method muon --peer no
+    python benchmarks/train_step.py --dtype bfloat16 --cases 8 --peer no           # the talker's
 
 The second command splits the rows over two devices of one core each, as `launch/quickstart.sh`
-does. The step is `training.step.make_train_step` of a stage, on the whole thinker; the peer is
+does. The step is `training.step.make_train_step` of stage 4, on the whole thinker, or of stage 5,
+which trains the talker behind a frozen thinker and has no peer here; the peer of stage 4 is
 transformers with `torch.optim.AdamW`. Both start from the same random weights and take the same
 batches, in one process and in turns; the losses after the last step show that they do the same.
 In bfloat16 both keep float32 parameters and moments, and the peer computes under `torch.autocast`.
@@ -36,7 +39,7 @@ from model_vs_transformers import peer, torch_done
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.streaming import filled
-from configs import stage4
+from configs import stage4, stage5
 from reasoner_jax.core.records import Batch
 from reasoner_jax.core.sharding import batch_sharding, make_mesh
 from reasoner_jax.data.plan import RowBudget
@@ -56,7 +59,10 @@ Step = Callable[[], float]
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One row of the table; `layers` shortens the decoder, 0 for all of the preset's."""
+    """One row of the table; `layers` shortens the decoder, 0 for all of the preset's.
+
+    `codes` of speech an example make it stage 5, the talker's.
+    """
 
     preset: str
     layers: int
@@ -64,6 +70,7 @@ class Case:
     examples: int
     tokens: int
     chunks: int
+    codes: int = 0
 
     @property
     def sizes(self) -> ThinkerConfig:
@@ -74,18 +81,20 @@ class Case:
 
     @property
     def config(self) -> OmniConfig:
-        """Of a network that hears and thinks, and is silent."""
+        """Of a network that hears and thinks, and is silent but in stage 5."""
         whole = preset(self.preset)
-        return dataclasses.replace(whole, thinker=self.sizes, talker=None, token2wav=None)
+        talker = whole.talker if self.codes else None
+        return dataclasses.replace(whole, thinker=self.sizes, talker=talker, token2wav=None)
 
     @property
     def words(self) -> str:
         seconds = self.chunks * self.sizes.audio.chunk_frames // 100
         heard = f", {seconds} s of audio in each" if seconds else ""
         packed = f"{self.examples} examples of " if self.examples > 1 else ""
+        said = f" and {self.codes} codes said" if self.codes else ""
         return (
             f"{self.preset}, {self.sizes.decoder.num_layers} layers; {self.rows} rows of {packed}"
-            f"{self.tokens} tokens{heard}"
+            f"{self.tokens} tokens{heard}{said}"
         )
 
 
@@ -98,6 +107,7 @@ CASES = (
     Case("3b", 6, 4, 1, 2048, 8),
     Case("3b", 6, 1, 8, 1024, 4),
     Case("3b", 0, 8, 1, 2048, 8),
+    Case("3b", 0, 8, 1, 2048, 8, codes=2048),
 )
 _ON_A_CPU = range(4)
 _WARM_UP = 2
@@ -116,6 +126,7 @@ def random_batch(case: Case) -> Batch:
     streams = np.where(positions % 10 < 2, Stream.RESPONSE, Stream.REASONING)
     chunks = (case.rows, case.examples * case.chunks)
     frames = sizes.audio.chunk_frames
+    said = {} if not case.codes else random_codes(case, rng)
     mel = rng.normal(size=(*chunks, frames, sizes.audio.num_mel_bins))
     return Batch(
         tokens=tokens.astype(np.int32),
@@ -129,16 +140,34 @@ def random_batch(case: Case) -> Batch:
         example_rows=np.zeros((case.rows, case.examples), np.int32),
         mel=mel.astype(np.float32) if case.chunks else None,
         frames=np.full(chunks, frames, np.int32) if case.chunks else None,
+        **said,
     )
 
 
-def our_stage(case: Case) -> Stage:
-    """Stage 4 of all that hears and thinks."""
+def random_codes(case: Case, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """What a batch holds of the talker's steps, each of which reads a token of its own row."""
+    shape = (case.rows, case.examples * case.codes)
+    codes = rng.integers(0, case.config.talker.codec_start_token_id, shape).astype(np.int32)
+    segments = np.repeat(np.arange(1, case.examples + 1), case.codes)
+    return {
+        "codes": codes,
+        "code_inputs": np.roll(codes, 1, axis=1),
+        "code_segment_ids": np.tile(segments, (case.rows, 1)).astype(np.int32),
+        "code_sources": np.sort(rng.integers(0, case.tokens, shape)).astype(np.int32),
+    }
+
+
+def our_stage(case: Case, method: str) -> Stage:
+    """Stage 5 where something is said, else stage 4 of all that hears and thinks."""
+    if case.codes:
+        config = stage5.get_config(case.preset)
+        config.optimizer.update(method=method, warmup_steps=0)
+        return Stage.from_config(config.to_dict())
     config = stage4.get_config(case.preset)
     config.trainable = ("thinker/.*",)
     # The peer weighs all targets alike, and has no head that spells.
     config.losses.update(response=1.0, reasoning=1.0, ctc=0.0)
-    config.optimizer.update(method="adamw", peak_rate=RATE, warmup_steps=0, final_share=1.0)
+    config.optimizer.update(method=method, peak_rate=RATE, warmup_steps=0, final_share=1.0)
     config.optimizer.update(weight_decay=0.0, clip_norm=0.0, ema_decay=0.0)
     return Stage.from_config(config.to_dict())
 
@@ -214,7 +243,7 @@ def start(case: Case, args: argparse.Namespace, stage: Stage, batch: Batch) -> d
 
 def measure(case: Case, args: argparse.Namespace) -> None:
     """Prints one row of the table."""
-    batch, stage = random_batch(case), our_stage(case)
+    batch, stage = random_batch(case), our_stage(case, args.method)
     steps = start(case, args, stage, batch)
     wall: dict[str, list[float]] = {name: [] for name in steps}
     work: dict[str, list[float]] = {name: [] for name in steps}
@@ -242,9 +271,12 @@ def share_of_peak(case: Case, stage: Stage, seconds: float) -> str:
     peak = flops.peak(jax.devices()[0])
     if peak is None:
         return ""
-    sizes = flops.sizes_of(meta.unbox(abstract_params(case.config, Compute())))
-    row = RowBudget(case.examples * case.tokens, case.examples * case.chunks)
-    work = case.rows * flops.of_row(case.config, sizes, set(sizes), row, stage.losses)
+    params = meta.unbox(abstract_params(case.config, Compute()))
+    sizes, trained = flops.sizes_of(params), set(state.split(params, stage.trainable)[0])
+    row = RowBudget(
+        case.examples * case.tokens, case.examples * case.chunks, case.examples * case.codes
+    )
+    work = case.rows * flops.of_row(case.config, sizes, trained, row, stage.losses)
     rate = case.rows * row.tokens / seconds
     return f" {rate:,.0f} tokens/s, {work / seconds / peak / jax.device_count():.1%} |"
 
@@ -255,8 +287,11 @@ def main() -> None:
     parser.add_argument("--cases", type=int, nargs="+", default=list(_ON_A_CPU))
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--remat", default="none", choices=get_args(Remat))
+    parser.add_argument("--method", default="adamw", choices=["adamw", "muon"])
     parser.add_argument("--peer", default="yes", choices=["yes", "no"], help="transformers too")
     args = parser.parse_args()
+    if args.peer == "yes" and (args.method != "adamw" or any(CASES[n].codes for n in args.cases)):
+        parser.error("transformers is measured with AdamW and without a talker; add --peer=no")
     print(
         f"{machine.describe()}, torch {torch.__version__}, transformers {transformers.__version__}"
         f"\n\nMedian of {args.rounds} ratios, the fastest step in seconds, {args.dtype}.\n"
