@@ -41,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.streaming import filled
 from configs import stage4, stage5
 from reasoner_jax.core.records import Batch
-from reasoner_jax.core.sharding import batch_sharding, make_mesh
+from reasoner_jax.core.sharding import batch_sharding, make_mesh, param_shardings
 from reasoner_jax.data.plan import RowBudget
 from reasoner_jax.models.config import Compute, OmniConfig, Remat, ThinkerConfig
 from reasoner_jax.models.omni import Omni, abstract_params
@@ -230,8 +230,11 @@ def start(case: Case, args: argparse.Namespace, stage: Stage, batch: Batch) -> d
     """The steps to be measured, by name."""
     compute = Compute(dtype=args.dtype, remat=args.remat)
     if args.peer == "no":
-        params = filled(abstract_params(case.config, compute))
-        omni = Omni(case.config, compute, params, mesh=mesh_of(case))
+        shapes, mesh = abstract_params(case.config, compute), mesh_of(case)
+        params = filled(shapes)
+        if mesh is not None:
+            params = jax.device_put(params, param_shardings(shapes, mesh))
+        omni = Omni(case.config, compute, params, mesh=mesh)
         return {"ours": our_step(stage, omni, batch)}
     model = peer(case.sizes, "float32")
     with tempfile.TemporaryDirectory() as folder:

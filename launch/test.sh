@@ -12,4 +12,5 @@ if [ "${1:-}" = "--slow" ]; then selection=(); shift; fi
 
 ruff check .
 ruff format --check .
-python -m pytest -n 2 --durations=25 "${selection[@]}" "$@"
+# A file stays with one worker: what its tests share is compiled once.
+python -m pytest -n 2 --dist loadfile --durations=25 "${selection[@]}" "$@"

@@ -51,7 +51,7 @@ def command(folder, out, *options):
 
 
 def environment():
-    flags = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=1"
+    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=1"
     return {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
 
 

@@ -24,7 +24,8 @@ def places(tmp_path_factory):
 
 def call(*arguments):
     command = [sys.executable, "launch/run.py", *arguments]
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=2"
+    environment = {**os.environ, "XLA_FLAGS": flags}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 

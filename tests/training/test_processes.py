@@ -35,7 +35,7 @@ def train_in_processes(count, network, data, directory, steps=4):
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path.cwd()),
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4",
     }
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT)]
     rest = [str(port), str(count), str(steps), network, data, str(directory)]
