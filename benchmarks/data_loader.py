@@ -23,9 +23,10 @@ from reasoner_jax.audio.log_mel import log_mel
 from reasoner_jax.core.records import Problem, SpokenProblem
 from reasoner_jax.data.dataset import Outline, SpokenDataset
 from reasoner_jax.data.loader import Loader, LoaderConfig
-from reasoner_jax.data.plan import Component, Planner, RowBudget, balanced_budget
+from reasoner_jax.data.plan import Component, Planner, balanced_budget
 from reasoner_jax.data.statistics import BatchStatistics
-from reasoner_jax.data.transforms import Draft, Frontend, Task, draft
+from reasoner_jax.data.task import RowBudget, Task
+from reasoner_jax.data.transforms import Draft, Frontend, draft
 from reasoner_jax.data.writer import DatasetWriter
 from reasoner_jax.sources.gsm8k import Gsm8k
 from reasoner_jax.text.special_tokens import FROM_SCRATCH_TOKENS

@@ -42,7 +42,7 @@ from benchmarks.streaming import filled
 from configs import stage4, stage5
 from reasoner_jax.core.records import Batch
 from reasoner_jax.core.sharding import batch_sharding, make_mesh, param_shardings
-from reasoner_jax.data.plan import RowBudget
+from reasoner_jax.data.task import RowBudget
 from reasoner_jax.models.config import Compute, OmniConfig, Remat, ThinkerConfig
 from reasoner_jax.models.omni import Omni, abstract_params
 from reasoner_jax.models.presets import preset

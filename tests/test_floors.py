@@ -2,6 +2,8 @@
 
 import ast
 import graphlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,16 @@ def test_library_code_never_prints():
     for path in FILES:
         calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
         assert not [c for c in calls if getattr(c.func, "id", "") == "print"], path
+
+
+DATA_STACK = ["grain", "array_record", "orbax", "clu", "librosa", "ml_collections"]
+
+
+def test_what_computes_needs_no_data_stack():
+    names = ["models.omni", "generation.engine", "training.step", "training.flops"]
+    script = f"import sys; sys.modules.update(dict.fromkeys({DATA_STACK}))\n"
+    script += "\n".join(f"import reasoner_jax.{name}" for name in names)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

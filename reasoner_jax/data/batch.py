@@ -8,7 +8,8 @@ import numpy as np
 from reasoner_jax.core.records import END_OF_TRANSCRIPT, Example
 from reasoner_jax.core.text_feed import TEXT_PAD
 from reasoner_jax.data.dataset import CorruptRecordError
-from reasoner_jax.data.plan import Component, Placed, RowBudget
+from reasoner_jax.data.plan import Component, Placed
+from reasoner_jax.data.task import RowBudget
 from reasoner_jax.data.transforms import Frontend, complete
 
 Arrays = dict[str, np.ndarray]

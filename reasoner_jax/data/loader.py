@@ -23,7 +23,8 @@ from absl import flags
 
 from reasoner_jax.core.records import Batch
 from reasoner_jax.data.batch import Renderer
-from reasoner_jax.data.plan import Component, Placed, Planner, RowBudget, Window
+from reasoner_jax.data.plan import Component, Placed, Planner, Window
+from reasoner_jax.data.task import RowBudget
 from reasoner_jax.data.transforms import Frontend
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from reasoner_jax.data.dataset import CorruptRecordError, SpokenDataset
 from reasoner_jax.data.packing import fits, pack
-from reasoner_jax.data.transforms import Draft, Dropped, Frontend, Task, draft
+from reasoner_jax.data.task import RowBudget, Task
+from reasoner_jax.data.transforms import Draft, Dropped, Frontend, draft
 
 _UNLIMITED = 1 << 30
 
@@ -33,35 +34,6 @@ class Component:
     dataset: SpokenDataset
     task: Task
     weight: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class RowBudget:
-    """What fits into a row; the static shapes of a batch.
-
-    Attributes:
-        tokens: L.
-        chunks: C, audio chunks (2 seconds each); 0 for rows of text.
-        codes: K, speech codes; 0 for rows without a talker.
-        words: W, tokens of transcripts; 0 for rows without a CTC head.
-        examples: E, the most examples of a row.
-    """
-
-    tokens: int
-    chunks: int = 0
-    codes: int = 0
-    words: int = 0
-    examples: int = 64
-
-    def __post_init__(self) -> None:
-        least_of = {"tokens": 1, "chunks": 0, "codes": 0, "words": 0, "examples": 1}
-        for name, least in least_of.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"row.{name} is {getattr(self, name)}, expected {least} or more")
-
-    def as_array(self) -> np.ndarray:
-        """The budgets in the order of `row_lengths`."""
-        return np.array([self.tokens, self.chunks, self.codes, self.words, self.examples])
 
 
 class Placed(NamedTuple):

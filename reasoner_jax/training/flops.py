@@ -10,7 +10,7 @@ import dataclasses
 import jax
 
 from reasoner_jax.core import params as trees
-from reasoner_jax.data.plan import RowBudget
+from reasoner_jax.data.task import RowBudget
 from reasoner_jax.models.config import OmniConfig
 from reasoner_jax.training.stage import Losses
 

@@ -25,7 +25,8 @@ from reasoner_jax.core.records import Batch
 from reasoner_jax.core.sharding import batch_sharding, make_mesh
 from reasoner_jax.data.dataset import SpokenDataset
 from reasoner_jax.data.loader import Loader, LoaderConfig
-from reasoner_jax.data.plan import Component, RowBudget, balanced_budget
+from reasoner_jax.data.plan import Component, balanced_budget
+from reasoner_jax.data.task import RowBudget
 from reasoner_jax.data.transforms import Frontend
 from reasoner_jax.models.omni import Omni
 from reasoner_jax.training import checkpoint, flops, network, series, state, workdir

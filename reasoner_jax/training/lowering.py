@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from reasoner_jax.core.params import Params
 from reasoner_jax.core.records import Batch
 from reasoner_jax.core.sharding import batch_sharding, param_shardings
-from reasoner_jax.data.plan import RowBudget
+from reasoner_jax.data.task import RowBudget
 from reasoner_jax.models.config import OmniConfig
 from reasoner_jax.models.omni import Omni, abstract_params
 from reasoner_jax.training import state

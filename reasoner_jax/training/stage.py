@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reasoner_jax.core.records import from_dict
-from reasoner_jax.data.transforms import Task
+from reasoner_jax.data.task import Task
 from reasoner_jax.models.config import Compute
 from reasoner_jax.text.reply_format import ReplyFormat
 from reasoner_jax.text.schedule import Schedule
@@ -79,7 +79,7 @@ class Reply:
 
 @dataclasses.dataclass(frozen=True)
 class Lesson:
-    """One data set of the mixture, and what is learned from it; see `data.transforms.Task`.
+    """One data set of the mixture, and what is learned from it; see `data.task.Task`.
 
     Attributes:
         data: directory of a data set (`launch/synthesize.py`).
@@ -191,7 +191,7 @@ class Train:
         batch_rows: rows of a step, over all devices.
         accumulate: parts into which a step's rows are split, one after the other.
         tokens: L, tokens of a row.
-        chunks, codes, words: see `data.plan.RowBudget`; -1 for what such rows need on average.
+        chunks, codes, words: see `data.task.RowBudget`; -1 for what such rows need on average.
         examples: the most examples of a row; 1 for no packing.
         seed: of the parameters' first values and the order of the data.
         num_workers, window: see `data.loader.LoaderConfig`.

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from reasoner_jax.core.records import Problem, SpokenProblem, Step, Voice
-from reasoner_jax.data.transforms import Frontend, Task
+from reasoner_jax.data.task import Task
+from reasoner_jax.data.transforms import Frontend
 from reasoner_jax.data.writer import DatasetWriter
 from reasoner_jax.models.presets import TINY
 from reasoner_jax.text.special_tokens import FROM_SCRATCH_TOKENS

@@ -15,8 +15,9 @@ from reasoner_jax.audio.log_mel import log_mel
 from reasoner_jax.core.records import Batch
 from reasoner_jax.data.dataset import CorruptRecordError, Outline, SpokenDataset
 from reasoner_jax.data.loader import Loader, LoaderConfig
-from reasoner_jax.data.plan import Component, Planner, RowBudget, balanced_budget
+from reasoner_jax.data.plan import Component, Planner, balanced_budget
 from reasoner_jax.data.statistics import BatchStatistics, measure
+from reasoner_jax.data.task import RowBudget
 from reasoner_jax.data.transforms import complete, draft
 from reasoner_jax.models.config import Compute
 from reasoner_jax.models.thinker import Thinker

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from reasoner_jax.data.dataset import SpokenDataset
 from reasoner_jax.data.loader import Loader, LoaderConfig
-from reasoner_jax.data.plan import Component, RowBudget, balanced_budget
-from reasoner_jax.data.transforms import Task, as_spelled
+from reasoner_jax.data.plan import Component, balanced_budget
+from reasoner_jax.data.task import RowBudget, Task
+from reasoner_jax.data.transforms import as_spelled
 from reasoner_jax.text.special_tokens import SpecialToken
 from tests.data.problems import FRONTEND, HEAR, TOKENIZER, spoken_problem, write_dataset
 

@@ -8,8 +8,9 @@ import pytest
 from reasoner_jax.core.text_feed import TEXT_END, TEXT_PAD, TEXT_START, TextFeed
 from reasoner_jax.data.batch import Renderer
 from reasoner_jax.data.dataset import Outline, SpokenDataset
-from reasoner_jax.data.plan import Component, Placed, Planner, RowBudget
+from reasoner_jax.data.plan import Component, Placed, Planner
 from reasoner_jax.data.talker_steps import NO_CODE, fit_feed, lay_out, num_steps, with_noise
+from reasoner_jax.data.task import RowBudget
 from reasoner_jax.data.transforms import complete, draft
 from reasoner_jax.models.presets import TINY
 from reasoner_jax.text.schedule import Stream

@@ -9,7 +9,8 @@ import pytest
 from reasoner_jax.audio.log_mel import log_mel
 from reasoner_jax.core.records import Span
 from reasoner_jax.data.dataset import Outline
-from reasoner_jax.data.transforms import Draft, Dropped, Task, complete, draft
+from reasoner_jax.data.task import Task
+from reasoner_jax.data.transforms import Draft, Dropped, complete, draft
 from reasoner_jax.text.interleave import deinterleave, interleave
 from reasoner_jax.text.schedule import Schedule, Stream
 from reasoner_jax.text.special_tokens import SpecialToken

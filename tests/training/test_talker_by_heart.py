@@ -12,7 +12,8 @@ from reasoner_jax.core.records import Batch
 from reasoner_jax.core.text_feed import TextFeed
 from reasoner_jax.data.batch import Renderer
 from reasoner_jax.data.dataset import SpokenDataset
-from reasoner_jax.data.plan import Component, Planner, RowBudget
+from reasoner_jax.data.plan import Component, Planner
+from reasoner_jax.data.task import RowBudget
 from reasoner_jax.generation.sampling import Draw
 from reasoner_jax.generation.talker_stream import TalkerStream, speak
 from reasoner_jax.models.config import OmniConfig
