@@ -74,6 +74,8 @@ def _talk(files: list[str]) -> None:
         jax.config.update("jax_compilation_cache_dir", str(Path(_CACHE.value).expanduser()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     waveform, rate_hz = _question(files)
+    if _SOUND.value:
+        _check_out(Path(_OUT.value), files)
     omni = rj.load(_CHECKPOINT.value)
     speaks = _SOUND.value and omni.config.talker is not None
     if _SOUND.value and not speaks:
@@ -87,6 +89,16 @@ def _talk(files: list[str]) -> None:
     print(summary(reply))
     if speaks:
         print(f"spoken in {_OUT.value}")
+
+
+def _check_out(out: Path, files: list[str]) -> None:
+    """That the answer can be written, before minutes go into it."""
+    if out.is_dir() or not out.parent.is_dir():
+        raise ValueError(f"--out is {out}, expected a file in a folder that is there")
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise ValueError(f"--out is {out}, which may not be written; name another place")
+    if files and out.exists() and out.samefile(files[0]):
+        raise ValueError(f"--out is {out}, the question itself; name another file")
 
 
 def _warm_up(events: Iterator[Event], speaks: bool) -> None:
