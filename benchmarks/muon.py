@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import machine
+import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 from optax.contrib import MuonDimensionNumbers
@@ -86,9 +86,9 @@ def _spread(updates: dict[str, jax.Array]) -> tuple[float, float]:
     """The 5th and 95th percentile of all singular values over their root mean square."""
     shares = []
     for path, leaf in updates.items():
-        values = jnp.linalg.svd(muon.as_matrices(path, leaf), compute_uv=False)
-        shares.append((values / jnp.sqrt(jnp.mean(values**2, axis=1, keepdims=True))).ravel())
-    low, high = jnp.percentile(jnp.concatenate(shares), jnp.array([5, 95]))
+        values = np.linalg.svd(np.asarray(muon.as_matrices(path, leaf)), compute_uv=False)
+        shares.append((values / np.sqrt(np.mean(values**2, axis=1, keepdims=True))).ravel())
+    low, high = np.percentile(np.concatenate(shares), [5, 95])
     return float(low), float(high)
 
 
