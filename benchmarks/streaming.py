@@ -330,6 +330,8 @@ def main() -> None:
     parser.add_argument("--peer", default="yes", choices=["yes", "no"], help="transformers too")
     parser.add_argument("--only", nargs="+", default=PARTS, choices=PARTS, help="parts of it")
     args = parser.parse_args()
+    if args.only is not PARTS and "batches" in args.only and not args.rows:
+        parser.error("--only batches needs their sizes: add --rows 8 32")
     if args.only != ["pacing"]:
         measure(args)
     if "pacing" in args.only:

@@ -74,12 +74,12 @@ def _talk(files: list[str]) -> None:
         jax.config.update("jax_compilation_cache_dir", str(Path(_CACHE.value).expanduser()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     waveform, rate_hz = _question(files)
-    if _SOUND.value:
-        _check_out(Path(_OUT.value), files)
     omni = rj.load(_CHECKPOINT.value)
     speaks = _SOUND.value and omni.config.talker is not None
     if _SOUND.value and not speaks:
         print("this checkpoint has no talker: it writes its answer and does not speak")
+    if speaks:
+        _check_out(Path(_OUT.value), files)
     ask = functools.partial(
         rj.stream, omni, waveform, rate_hz, text=_TEXT.value, speaks=speaks, **_style(omni)
     )

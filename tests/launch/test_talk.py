@@ -53,8 +53,6 @@ def test_a_recording_is_answered_with_thoughts_words_and_times(checkpoint, tmp_p
         ((), "give one question"),
         (("missing.wav",), "missing.wav: no such sound file"),
         (("--text=ten", "--ratio=many"), "expected two numbers as in 2:8"),
-        (("--text=ten", "--out=no/such/answer.wav"), "expected a file in a folder that is there"),
-        (("--text=ten", "--out=tests"), "expected a file in a folder that is there"),
     ],
 )
 def test_a_wrong_call_ends_with_one_clear_line(checkpoint, arguments, message):
@@ -64,11 +62,19 @@ def test_a_wrong_call_ends_with_one_clear_line(checkpoint, arguments, message):
     assert message in done.stderr.splitlines()[-1]
 
 
-def test_the_question_is_never_written_over(checkpoint, tmp_path):
+@pytest.mark.parametrize("out", ["no/such/answer.wav", "tests"])
+def test_an_answer_that_cannot_be_written_is_refused_at_once(out):
+    done = talk("checkpoints/tiny", "--text=ten", f"--out={out}")
+    assert done.returncode == 1
+    assert "expected a file in a folder that is there" in done.stderr.splitlines()[-1]
+    assert "compiling" not in done.stdout
+
+
+def test_the_question_is_never_written_over(tmp_path):
     question = tmp_path / "question.wav"
     sounds.write(question, waveform(0.6), 16_000)
     before = question.read_bytes()
-    done = talk(checkpoint, str(question), f"--out={question}")
+    done = talk("checkpoints/tiny", str(question), f"--out={question}")
     assert done.returncode == 1
     assert "the question itself" in done.stderr
     assert question.read_bytes() == before
