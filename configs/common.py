@@ -25,6 +25,9 @@ TALKER = "talker/.*"
 TEMPO = (0.85, 1.15)
 """Of questions heard by an encoder that learns from few recordings."""
 
+LEAD_IN_S = 0.4
+"""Of silence before them, at most, once it can hear: people draw breath before they ask."""
+
 
 def parse(argument: str, options: tuple[str, ...] = ()) -> tuple[str, set[str]]:
     """The argument of a config file: "3b,encoder" -> ("3b", {"encoder"}).
@@ -108,7 +111,7 @@ def _for_tiny(config: ConfigDict) -> None:
     config.data = "runs/quickstart/data"
     config.model.update(dtype="float32", remat="none")
     config.reply.system = ""
-    config.optimizer.update(method="muon", peak_rate=6e-3, warmup_steps=30, weight_decay=0.05)
+    config.optimizer.update(method="muon", peak_rate=6e-3, warmup_steps=30, weight_decay=0.4)
     config.train.update(batch_rows=8, tokens=384, num_workers=0)
     config.mesh.update(data=-1, fsdp=1)
     config.evaluate.update(every=0)
@@ -127,6 +130,7 @@ def lesson(config: ConfigDict, folder: str, **fields) -> ConfigDict:
         "spell": False,
         "allow_wait": False,
         "tempo": (1.0, 1.0),
+        "lead_in_s": 0.0,
         "on_corrupt": "raise",
     }
     return ConfigDict({"data": config.get_ref("data") + f"/{folder}", **defaults, **fields})

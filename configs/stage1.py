@@ -35,7 +35,7 @@ def _alignment(config: ConfigDict) -> ConfigDict:
         config.trainable = (common.ENCODER, common.SPELLER)
         config.lessons.spoken.update(spell=True, tempo=common.TEMPO)
         config.losses.update(response=0.0, reasoning=0.0, ctc=1.0)
-        config.train.update(steps=750, batch_rows=4)
+        config.train.update(steps=1000, batch_rows=4)
     else:
         config.optimizer.peak_rate = 1e-3
         config.init_from = "Qwen/Qwen2.5-Omni-3B".replace("3B", config.model.preset.upper())

@@ -23,5 +23,6 @@ def get_config(argument: str = "3b") -> ConfigDict:
         # Words as a CTC head would spell them, so that stage 4 finds what it knows.
         config.lessons.written.update(prompt="heard")
         config.losses.response = 0.5
+        config.optimizer.weight_decay = 1.0
         config.train.steps = 650
     return config

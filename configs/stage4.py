@@ -29,7 +29,7 @@ def get_config(argument: str = "3b") -> ConfigDict:
         config.lessons.written = common.lesson(config, "written", prompt="heard")
         # The encoder has not learned to hear yet: it goes on, and so does spelling.
         config.trainable += (common.SPELLER,)
-        config.lessons.spoken.update(spell=True, tempo=common.TEMPO)
+        config.lessons.spoken.update(spell=True, tempo=common.TEMPO, lead_in_s=common.LEAD_IN_S)
         config.losses.update(response=0.25, ctc=0.5)
         config.optimizer.update(peak_rate=3e-3, final_share=0.03)
         config.train.update(steps=800, batch_rows=4)

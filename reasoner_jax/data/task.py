@@ -41,6 +41,9 @@ class Task:
         tempo: from how much slower to how much faster the question is heard than it was spoken,
             drawn anew in every epoch; the pitch stays. The few speakers of a small data set thus
             do not become a habit.
+        lead_in_s: the question begins after up to so much silence, drawn anew in every epoch.
+            An encoder that heard every recording from its first word on would learn which word to
+            expect where, and mishear whoever draws breath before asking.
     """
 
     prompt: Literal["audio", "text", "heard"] = "audio"
@@ -55,6 +58,7 @@ class Task:
     allow_wait: bool = False
     spell: bool = False
     tempo: tuple[float, float] = (1.0, 1.0)
+    lead_in_s: float = 0.0
 
     def __post_init__(self) -> None:
         kinds = {"prompt": ("audio", "text", "heard"), "target": ("transcript", "response")}
@@ -76,6 +80,10 @@ class Task:
         if not 0.25 <= self.tempo[0] <= self.tempo[1] <= 4:
             raise ValueError(
                 f"task.tempo is {self.tempo}, expected (slowest, fastest) between 0.25 and 4"
+            )
+        if not 0 <= self.lead_in_s <= 30:
+            raise ValueError(
+                f"task.lead_in_s is {self.lead_in_s}, expected seconds of silence from 0 to 30"
             )
         if self.code_shift_samples < 0 or not 0 <= self.code_noise < 1:
             raise ValueError(

@@ -10,6 +10,7 @@ import functools
 import numpy as np
 
 from reasoner_jax.audio.log_mel import log_mel, num_audio_tokens, num_mel_frames
+from reasoner_jax.audio.waveform import SAMPLE_RATE_HZ
 from reasoner_jax.core.axes import Float, Int
 from reasoner_jax.core.records import Example, Span
 from reasoner_jax.data.dataset import Outline
@@ -35,7 +36,8 @@ class Draft:
     Attributes:
         example: without mel and codes.
         num_frames: of its mel; 0 for a written question.
-        num_samples: of the sound that the mel is made of.
+        num_samples: of the recording that the mel is made of.
+        lead_in_samples: of silence before it.
         num_codes: steps of the talker, see `data.talker_steps`; 0 unless the task wants codes.
         code_shift_samples: how much later the response begins.
         code_noise, code_seed: share of the codes to be replaced, and the seed of which and by what.
@@ -44,6 +46,7 @@ class Draft:
     example: Example
     num_frames: int = 0
     num_samples: int = 0
+    lead_in_samples: int = 0
     num_codes: int = 0
     code_shift_samples: int = 0
     code_noise: float = 0.0
@@ -82,7 +85,10 @@ def draft(
     Raises:
         ValueError: the tokenizer lacks a special token, or codes are wanted without a talker.
     """
-    num_frames = _num_frames(outline.num_samples, task, rng) if task.prompt == "audio" else 0
+    lead_in, num_frames = 0, 0
+    if task.prompt == "audio":
+        lead_in = _lead_in(outline.num_samples, task, rng)
+        num_frames = _num_frames(lead_in + outline.num_samples, task, rng)
     num_audio = num_audio_tokens(num_frames) if num_frames else 0
     if task.prompt == "audio" and not num_audio:
         return Dropped("question not spoken")
@@ -109,7 +115,7 @@ def draft(
         transcript=_words(outline, frontend) if task.spell else None,
     )
     num_samples = outline.num_samples if num_frames else 0
-    drafted = Draft(example, num_frames, num_samples, num_codes)
+    drafted = Draft(example, num_frames, num_samples, lead_in, num_codes)
     if not task.codes:
         return drafted
     return dataclasses.replace(
@@ -144,7 +150,9 @@ def complete(
         if waveform is None:
             raise ValueError(f"{name}: the draft hears a question of which there is no waveform")
         _check_length(name, "samples", drafted.num_samples, len(waveform))
-        mel = _stretched(log_mel(waveform, frontend.num_mel_bins), drafted.num_frames)
+        silence = np.zeros(drafted.lead_in_samples, waveform.dtype)
+        heard = np.concatenate([silence, waveform]) if len(silence) else waveform
+        mel = _stretched(log_mel(heard, frontend.num_mel_bins), drafted.num_frames)
     spoken = {}
     if drafted.num_codes:
         encoder = frontend.speech_encoder
@@ -155,6 +163,13 @@ def complete(
         spoken = _talker_steps(drafted, frontend, response_codes)
         _check_length(name, "steps of the talker", drafted.num_codes, len(spoken["codes"]))
     return dataclasses.replace(drafted.example, mel=mel, **spoken)
+
+
+def _lead_in(num_samples: int, task: Task, rng: np.random.Generator) -> int:
+    """Samples of silence before a question; none where nothing is said."""
+    if not task.lead_in_s or not num_samples:
+        return 0
+    return int(rng.integers(round(task.lead_in_s * SAMPLE_RATE_HZ) + 1))
 
 
 def _num_frames(num_samples: int, task: Task, rng: np.random.Generator) -> int:

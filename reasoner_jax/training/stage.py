@@ -100,6 +100,7 @@ class Lesson:
     spell: bool = False
     allow_wait: bool = False
     tempo: tuple[float, float] = (1.0, 1.0)
+    lead_in_s: float = 0.0
     on_corrupt: str = "raise"
 
     def task(self, reply: Reply) -> Task:
@@ -117,6 +118,7 @@ class Lesson:
             spell=self.spell,
             allow_wait=self.allow_wait,
             tempo=tuple(self.tempo),
+            lead_in_s=self.lead_in_s,
         )
 
 

@@ -187,6 +187,25 @@ def test_another_tempo_has_other_lengths_and_the_same_sound():
     np.testing.assert_allclose(example.mel[:, 5], expected, atol=1e-5)
 
 
+def test_a_question_begins_after_some_silence():
+    task = dataclasses.replace(HEAR, lead_in_s=0.5)
+    silences = {make(task, seed).lead_in_samples for seed in range(20)}
+    assert len(silences) > 10 and min(silences) >= 0 and max(silences) <= 8000
+    drafted = make(task, 3)
+    sound = waveform(16_000, 4)
+    example = complete(drafted, FRONTEND, sound)
+    later = np.concatenate([np.zeros(drafted.lead_in_samples, np.float32), sound])
+    np.testing.assert_array_equal(example.mel, log_mel(later, 8))
+    count = drafted.num_frames
+    assert count == len(example.mel) > 100
+    assert (example.tokens == TOKENIZER.token_id("<|AUDIO|>")).sum() == (count + 1) // 2 // 2
+
+
+def test_nobody_who_says_nothing_is_waited_for():
+    task = dataclasses.replace(HEAR, lead_in_s=0.5)
+    assert make(task, num_samples=0) == Dropped("question not spoken")
+
+
 class Doubler:
     """Four codes a second, each the sample's sign."""
 
@@ -245,6 +264,7 @@ def test_a_frontend_can_be_pickled():
         ({"weights": (1.0, 2.0)}, "task.weights is"),
         ({"weights": (0.0,)}, "task.weights is"),
         ({"tempo": (1.2, 0.8)}, "task.tempo is"),
+        ({"lead_in_s": -1.0}, "task.lead_in_s is -1.0, expected seconds"),
     ],
 )
 def test_a_task_that_makes_no_sense_is_refused(fields, message):
