@@ -144,7 +144,7 @@ def _set(config: ConfigDict, value: str) -> None:
 def run(config: ConfigDict, directory: Path) -> None:
     """One stage in its directory."""
     stage = Stage.from_config(config.to_dict())
-    with workdir.opened(directory, stage.to_dict()):
+    with workdir.opened(directory, stage):
         trainer = Trainer(stage, directory)
         _describe(trainer)
         with _Bar(stage, trainer.step) as bar:

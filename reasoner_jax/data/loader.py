@@ -24,8 +24,11 @@ from absl import flags
 from reasoner_jax.core.records import Batch
 from reasoner_jax.data.batch import Renderer
 from reasoner_jax.data.plan import Component, Placed, Planner, Window
-from reasoner_jax.data.task import RowBudget
+from reasoner_jax.data.task import RowBudget, Task
 from reasoner_jax.data.transforms import Frontend
+
+# Of tasks; states were saved before these existed.
+_YOUNGER_FIELDS = ("lead_in_s",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -309,7 +312,7 @@ def _recipe(
     encoder = frontend.speech_encoder
     return {
         "data": [[len(each.dataset), each.dataset.num_bytes] for each in components],
-        "tasks": [repr(each.task) for each in components],
+        "tasks": [_described(each.task) for each in components],
         "weights": [float(each.weight) for each in components],
         "vocab_size": frontend.tokenizer.vocab_size,
         "num_mel_bins": frontend.num_mel_bins,
@@ -322,3 +325,13 @@ def _recipe(
             for name in ("batch_rows", "seed", "window", "shuffle", "num_epochs")
         },
     }
+
+
+def _described(task: Task) -> str:
+    """The task in a line; of younger fields only those that are set, so that older runs go on."""
+    named = [
+        f"{field.name}={getattr(task, field.name)!r}"
+        for field in dataclasses.fields(task)
+        if field.name not in _YOUNGER_FIELDS or getattr(task, field.name) != field.default
+    ]
+    return f"Task({', '.join(named)})"

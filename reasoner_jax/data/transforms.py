@@ -150,8 +150,7 @@ def complete(
         if waveform is None:
             raise ValueError(f"{name}: the draft hears a question of which there is no waveform")
         _check_length(name, "samples", drafted.num_samples, len(waveform))
-        silence = np.zeros(drafted.lead_in_samples, waveform.dtype)
-        heard = np.concatenate([silence, waveform]) if len(silence) else waveform
+        heard = np.pad(waveform, (drafted.lead_in_samples, 0))
         mel = _stretched(log_mel(heard, frontend.num_mel_bins), drafted.num_frames)
     spoken = {}
     if drafted.num_codes:

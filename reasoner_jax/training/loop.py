@@ -392,5 +392,5 @@ def train(
     answer: Answer | None = None,
 ) -> Figures:
     """A whole run in its directory; see `Trainer`, and `workdir.opened` for further errors."""
-    with workdir.opened(directory, stage.to_dict()):
+    with workdir.opened(directory, stage):
         return Trainer(stage, directory).run(report, answer)

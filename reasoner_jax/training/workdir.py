@@ -3,13 +3,14 @@
 import contextlib
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from reasoner_jax.core import bucket
+from reasoner_jax.training.stage import Stage
 
 _SETTINGS, _LOCK = "stage.json", ".lock"
 
@@ -18,7 +19,7 @@ _FREE = ("log_every", "keep", "mesh", "evaluate", "train.num_workers")
 
 
 @contextlib.contextmanager
-def opened(workdir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+def opened(workdir: Path, stage: Stage) -> Iterator[None]:
     """Holds the directory for this run, and writes its settings into a new one.
 
     A first run that fails before it has saved anything leaves the directory free for others. In a
@@ -26,7 +27,7 @@ def opened(workdir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
 
     Args:
         workdir: new, or of the same run.
-        settings: `Stage.to_dict()`.
+        stage: what the run does.
 
     Raises:
         ValueError: it belongs to a run with other settings (says which), or another process uses
@@ -39,7 +40,7 @@ def opened(workdir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
     with contextlib.nullcontext() if bucket.is_remote(workdir) else _locked(workdir):
         try:
             with bucket.reached(workdir):
-                is_new = _check(workdir / _SETTINGS, settings)
+                is_new = _check(workdir / _SETTINGS, stage)
         except OSError as error:
             raise OSError(f"--workdir={workdir} cannot be written to: {error}") from error
         try:
@@ -67,8 +68,9 @@ def _locked(workdir: Path) -> Iterator[None]:
         yield
 
 
-def _check(file: Path, settings: Mapping[str, Any]) -> bool:
+def _check(file: Path, stage: Stage) -> bool:
     """Whether the directory is new."""
+    settings = stage.to_dict()
     if not file.is_file():
         file.write_text(json.dumps(settings, indent=1) + "\n")
         return True
@@ -76,7 +78,7 @@ def _check(file: Path, settings: Mapping[str, Any]) -> bool:
         before = json.loads(file.read_text())
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); choose another --workdir") from error
-    changed = differences(before, settings)
+    changed = differences(_in_full(before), settings)
     if changed:
         lines = [f"  {name}: {old!r} there, {new!r} now" for name, (old, new) in changed.items()]
         raise ValueError(
@@ -86,10 +88,20 @@ def _check(file: Path, settings: Mapping[str, Any]) -> bool:
     return False
 
 
+def _in_full(settings: Any) -> Any:
+    """The settings of a run from before a field existed, with that field's default."""
+    try:
+        return Stage.from_config(settings).to_dict()
+    except (TypeError, ValueError):  # of a later version: what it has more is named
+        return settings
+
+
 def differences(before: Any, now: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
     """Values that differ, by their dotted path, but for those that are free to."""
     if path.removesuffix(".") in _FREE or before == now:
         return {}
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        before, now = dict(enumerate(before)), dict(enumerate(now))
     if isinstance(before, dict) and isinstance(now, dict):
         found = {}
         for name in sorted(before.keys() | now.keys()):

@@ -370,6 +370,15 @@ class TestBadInput:
         with pytest.raises(ValueError, match="tasks: "):
             loader(dataset, task=dataclasses.replace(HEAR, instruction="Go")).set_state(state)
 
+    def test_a_state_from_before_a_field_of_tasks_existed_serves(self, dataset):
+        state = loader(dataset).get_state()
+        described = repr(HEAR).replace(", lead_in_s=0.0)", ")")
+        assert "lead_in_s" not in described and state["recipe"]["tasks"] == [described]
+        later = loader(dataset, task=dataclasses.replace(HEAR, lead_in_s=0.5))
+        with pytest.raises(ValueError, match=r"tasks: .* now"):
+            later.set_state(state)
+        assert "lead_in_s=0.5" in later.get_state()["recipe"]["tasks"][0]
+
     @pytest.mark.parametrize(
         ("changes", "process", "message"),
         [

@@ -1,5 +1,8 @@
 """A run's directory belongs to one run."""
 
+import dataclasses
+import json
+
 import pytest
 
 from reasoner_jax.training import loop, workdir
@@ -14,7 +17,7 @@ def places(tmp_path_factory):
 
 
 def settings(**changes):
-    return runs.stage("network", "data", **changes).to_dict()
+    return runs.stage("network", "data", **changes)
 
 
 def test_the_same_settings_open_it_again(tmp_path):
@@ -36,6 +39,27 @@ def test_other_settings_are_refused_and_named(tmp_path):
     assert "optimizer.peak_rate: 0.01 there, 0.5 now" in message
     assert "train.seed: 0 there, 7 now" in message
     assert "log_every" not in message
+
+
+def test_a_run_from_before_a_setting_existed_goes_on_with_its_default(tmp_path):
+    older = settings().to_dict()
+    assert older["lessons"][0].pop("lead_in_s") == 0.0
+    (tmp_path / "stage.json").write_text(json.dumps(older))
+    with workdir.opened(tmp_path, settings()):
+        pass
+    lesson = dataclasses.replace(settings().lessons[0], lead_in_s=0.5)
+    changed = dataclasses.replace(settings(), lessons=(lesson, *settings().lessons[1:]))
+    refused = pytest.raises(ValueError, match=r"lessons\.0\.lead_in_s: 0\.0 there, 0\.5 now")
+    with refused, workdir.opened(tmp_path, changed):
+        pass
+
+
+def test_a_run_of_a_later_version_is_refused_by_what_it_has_more(tmp_path):
+    later = {**settings().to_dict(), "mood": "good"}
+    (tmp_path / "stage.json").write_text(json.dumps(later))
+    refused = pytest.raises(ValueError, match="mood: 'good' there, None now")
+    with refused, workdir.opened(tmp_path, settings()):
+        pass
 
 
 def test_a_run_that_fails_before_it_saves_leaves_the_directory_free(tmp_path):
