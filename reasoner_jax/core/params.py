@@ -1,7 +1,7 @@
 """Parameter trees by path: naming, matching, strict comparison; knows no model, no file format."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -113,11 +113,22 @@ def fuse_projections(params: Params) -> Params:
     return kept | joined
 
 
-def transpose_kernels(params: Params) -> Params:
-    """[in, out] -> [out, in] for every dense layer's kernel, at any depth; undoes itself."""
-    if not isinstance(params, Mapping):
-        return params
-    return {
-        key: value.T if key == "kernel" and value.ndim == 2 else transpose_kernels(value)
-        for key, value in params.items()
-    }
+def transpose_kernels(
+    params: Params, is_out_in: Callable[[int, int], bool], tables: bool = False
+) -> Params:
+    """[in, out] -> [out, in] for dense layers' kernels, at any depth.
+
+    Args:
+        params: of a network.
+        is_out_in: which kernels, by their sizes [in, out].
+        tables: embedding tables too, [V, D] -> [D, V].
+    """
+    turned = {}
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            turned[key] = transpose_kernels(value, is_out_in, tables)
+        elif key == "kernel" and value.ndim == 2 and is_out_in(*value.shape):
+            turned[key] = value.T
+        else:
+            turned[key] = value.T if key == "embedding" and tables else value
+    return turned

@@ -43,7 +43,7 @@ def engines(omni: Omni, batch_size: int, devices: Sequence[Any] | None = None) -
     if omni.mesh is not None:
         return [Engine(omni, batch_size)]
     devices = jax.local_devices() if devices is None else devices
-    served = omni.for_serving()
+    served = omni.for_serving(batch_size=batch_size)
     if len(devices) == 1:
         engine = Engine(served, batch_size)
         return [engine] * (_ENGINES_OF_A_CPU if devices[0].platform == "cpu" else 1)

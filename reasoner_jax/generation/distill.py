@@ -89,7 +89,7 @@ class Distiller:
         else:
             schedule = omni.reply_format.schedule
         encoder = PromptEncoder.of(omni)
-        served = omni.for_serving()
+        served = omni.for_serving(batch_size=rows)
         return cls(served, TalkerStream.of(served, draw, voice), encoder, schedule, rows)
 
     def script(self, outline: Outline) -> Script | None:

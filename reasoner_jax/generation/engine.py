@@ -44,7 +44,7 @@ class Engine:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}, expected 1 or more")
-        object.__setattr__(self, "omni", self.omni.for_serving())
+        object.__setattr__(self, "omni", self.omni.for_serving(batch_size=self.batch_size))
         object.__setattr__(self, "encoder", PromptEncoder.of(self.omni))
 
     encoder: PromptEncoder = dataclasses.field(init=False, repr=False)

@@ -24,8 +24,9 @@ class Compute:
             `unstack_layers` translate the parameters.
         fuse_projections: q, k and v from one matrix, gate and up from another: fewer, larger
             matrix products for decoding on one device. `core.params.fuse_projections` translates.
-        kernels_out_in: kernels as [out, in], which is how a GPU reads them fastest for the few
-            vectors of a decoding step. `core.params.transpose_kernels` translates.
+        kernels_for: the platform that reads kernels as they lie for the few vectors of a decoding
+            step: "gpu" has them all as [out, in]; "cpu" those that narrow, and
+            embedding tables as [D, V]; "any" none. `core.params.transpose_kernels` translates.
         attention: "auto" picks by platform, see `models.attention`.
     """
 
@@ -34,7 +35,7 @@ class Compute:
     remat: Remat = "none"
     scan_layers: bool = True
     fuse_projections: bool = False
-    kernels_out_in: bool = False
+    kernels_for: Literal["any", "cpu", "gpu"] = "any"
     attention: Literal["auto", "reference", "blockwise", "cudnn", "splash"] = "auto"
 
     @property
@@ -44,6 +45,17 @@ class Compute:
     @property
     def parameter(self) -> jnp.dtype:
         return jnp.dtype(self.param_dtype)
+
+    def is_out_in(self, num_in: int, num_out: int) -> bool:
+        """Whether a kernel of these sizes is stored as [out, in]."""
+        if self.kernels_for == "cpu":
+            return num_out < num_in
+        return self.kernels_for == "gpu"
+
+    @property
+    def tables_in_columns(self) -> bool:
+        """Whether embedding tables are stored as [D, V], which is a tied head's [in, out]."""
+        return self.kernels_for == "cpu"
 
 
 @dataclasses.dataclass(frozen=True)

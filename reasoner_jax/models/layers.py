@@ -30,19 +30,23 @@ def matmul(
     dtype: jnp.dtype,
     *,
     transposed: bool = False,
-    by_rows: bool = False,
+    decodes_on: str = "any",
 ) -> Float[Array, "... O"]:
     """The product x @ kernel in `dtype`, whatever the kernel is stored in.
 
-    `transposed`: the kernel is [O, I], and is read as it lies. `by_rows`: a GPU will run this; one
-    or two vectors are then no product but sums along the rows of such a kernel.
+    `transposed`: the kernel is [O, I], and is read as it lies. `decodes_on`: the platform that will
+    run this for one or two vectors, see `Compute.kernels_for`. On a "gpu" they are then no product
+    but sums along the rows of a transposed kernel; on a "cpu" each is a product of its own.
 
     float32 activations meet bfloat16 weights as two bfloat16 terms, high and low: the product loses
     nothing that the weights still had, and the weights are never widened in memory. Decoding is
     bound by reading weights, so the second term costs nothing there.
     """
-    if by_rows and transposed and x.size <= _FEW_VECTORS * x.shape[-1]:
+    is_few = x.size <= FEW_VECTORS * x.shape[-1]
+    if decodes_on == "gpu" and transposed and is_few:
         return _sums_of_rows(x, kernel).astype(dtype)
+    if decodes_on == "cpu" and is_few:
+        return _each_alone(x, kernel, dtype, transposed)
     dot = functools.partial(jnp.tensordot, axes=(-1, 1)) if transposed else jnp.dot
     if dtype == jnp.float32 and kernel.dtype == jnp.bfloat16:
         high = x.astype(jnp.bfloat16)
@@ -54,8 +58,29 @@ def matmul(
     return _product(x.astype(dtype), kernel.astype(dtype))
 
 
-# Those of a decoding step of one row; of more, nothing was measured.
-_FEW_VECTORS = 2
+FEW_VECTORS = 2
+"""Those of a decoding step of one row; of more on a GPU, nothing was measured."""
+
+
+def _each_alone(
+    x: Float[Array, "... I"], kernel: Array, dtype: jnp.dtype, transposed: bool
+) -> Float[Array, "... O"]:
+    """The products of one or two vectors for a CPU, see benchmarks/results/streaming_cpu.md.
+
+    XLA lays a kernel anew to multiply two vectors with it; the second of two products finds most of
+    it in a cache. And it leaves a kernel below 2 MB to one core, but two halves of one to two.
+    """
+    halves = not transposed and kernel.dtype == dtype and len(kernel) % 2 == 0
+    halves &= 2**19 <= kernel.nbytes < 2**21
+
+    def product(vector: Float[Array, " I"]) -> Float[Array, " O"]:
+        if not halves:
+            return matmul(vector, kernel, dtype, transposed=transposed)
+        parts = kernel.reshape(2, -1, kernel.shape[1])
+        return jnp.einsum("pi,pio->po", vector.astype(dtype).reshape(2, -1), parts).sum(0)
+
+    products = [product(vector) for vector in x.reshape(-1, x.shape[-1])]
+    return jnp.stack(products).reshape(*x.shape[:-1], -1)
 
 
 def _sums_of_rows(x: Float[Array, "... I"], kernel: Float[Array, "O I"]) -> Float[Array, "... O"]:
@@ -132,14 +157,15 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "... I"]) -> Float[Array, "... O"]:
-        dtype, out_in = self.compute.activation, self.compute.kernels_out_in
+        dtype, compute = self.compute.activation, self.compute
+        out_in = compute.is_out_in(x.shape[-1], self.features)
         shape, axes = (x.shape[-1], self.features), self.axes
         init = nn.initializers.zeros if self.starts_silent else _kernel_init
         if out_in:
             shape, axes = shape[::-1], axes[::-1]
             init = functools.partial(_transposed, init)
         kernel = self.param("kernel", _logical(init, axes), shape, self.compute.parameter)
-        y = matmul(x, kernel, dtype, transposed=out_in, by_rows=out_in)
+        y = matmul(x, kernel, dtype, transposed=out_in, decodes_on=compute.kernels_for)
         if self.use_bias:
             init = _logical(nn.initializers.zeros, self.axes[-1:])
             y = y + self.param("bias", init, (self.features,), self.compute.parameter).astype(dtype)
@@ -159,24 +185,37 @@ class Embed(nn.Module):
     axes: Axes = ("vocab", "embed")
 
     def setup(self) -> None:
-        shape = (self.num_embeddings, self.features)
+        shape, axes = (self.num_embeddings, self.features), self.axes
+        if self.compute.tables_in_columns:
+            shape, axes = shape[::-1], axes[::-1]
         self.embedding = self.param(
-            "embedding", _logical(_embed_init, self.axes), shape, self.compute.parameter
+            "embedding", _logical(_embed_init, axes), shape, self.compute.parameter
         )
 
     def __call__(self, tokens: Int[Array, "..."]) -> Float[Array, "... D"]:
         # The table's width is gathered like any weight's before use: a lookup in rows split over
         # the devices that also split the batch has no efficient partition.
-        table = constrain(self.embedding, self.axes[0], None)
-        return jnp.take(table, tokens, axis=0).astype(self.compute.activation)
+        if self.compute.tables_in_columns:
+            vectors = jnp.moveaxis(jnp.take(self.embedding, tokens, axis=1), 0, -1)
+        else:
+            table = constrain(self.embedding, self.axes[0], None)
+            vectors = jnp.take(table, tokens, axis=0)
+        return vectors.astype(self.compute.activation)
 
     def average(self, weights: Float[Array, "... V"]) -> Float[Array, "... D"]:
-        return matmul(weights, self.embedding, self.compute.activation)
+        compute = self.compute
+        return matmul(
+            weights, self.embedding, compute.activation, transposed=compute.tables_in_columns
+        )
 
     def attend(self, x: Float[Array, "... D"]) -> Float[Array, "... V"]:
         compute = self.compute
         return matmul(
-            x, self.embedding, compute.activation, transposed=True, by_rows=compute.kernels_out_in
+            x,
+            self.embedding,
+            compute.activation,
+            transposed=not compute.tables_in_columns,
+            decodes_on=compute.kernels_for,
         )
 
 

@@ -22,6 +22,7 @@ from reasoner_jax.core.params import Params
 from reasoner_jax.core.sharding import param_shardings
 from reasoner_jax.models.audio_encoder import num_chunk_tokens, split_chunks
 from reasoner_jax.models.config import Compute, OmniConfig
+from reasoner_jax.models.layers import FEW_VECTORS
 from reasoner_jax.models.talker import Talker
 from reasoner_jax.models.thinker import Thinker
 from reasoner_jax.models.token2wav import Token2Wav
@@ -140,11 +141,12 @@ class Omni:
         """The context under which this network's functions are called."""
         return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
 
-    def for_serving(self, platform: str | None = None) -> "Omni":
+    def for_serving(self, platform: str | None = None, batch_size: int = 1) -> "Omni":
         """The same network laid out for decoding: layers apart, projections fused on one device.
 
         Args:
             platform: that will decode: "cpu", "gpu" or "tpu"; None for the default one.
+            batch_size: rows that will be decoded together.
         """
         compute, params = self.compute, self.params
         if compute.scan_layers:
@@ -153,9 +155,10 @@ class Omni:
         if self.mesh is None and not compute.fuse_projections:
             compute = dataclasses.replace(compute, fuse_projections=True)
             params = trees.fuse_projections(params)
-            if (platform or jax.default_backend()) == "gpu":
-                compute = dataclasses.replace(compute, kernels_out_in=True)
-                params = _kernels_out_in(params)
+            platform = platform or jax.default_backend()
+            if platform == "gpu" or (platform == "cpu" and batch_size <= FEW_VECTORS):
+                compute = dataclasses.replace(compute, kernels_for=platform)
+                params = _kernels_for(compute, params)
         return dataclasses.replace(self, compute=compute, params=params)
 
     def logits(
@@ -276,9 +279,10 @@ def _check_tokens(tokens: Any, vocab_size: int) -> np.ndarray:
     return tokens.astype(np.int32)
 
 
-def _kernels_out_in(params: Params) -> Params:
+def _kernels_for(compute: Compute, params: Params) -> Params:
     """Thinker and talker; token2wav is not decoded token by token."""
+    how = compute.is_out_in, compute.tables_in_columns
     return {
-        name: part if name == "token2wav" else trees.transpose_kernels(part)
+        name: part if name == "token2wav" else trees.transpose_kernels(part, *how)
         for name, part in params.items()
     }

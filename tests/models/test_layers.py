@@ -66,3 +66,20 @@ def test_a_transposed_kernel_is_read_as_it_lies(stored):
         matmul(x, kernel.T, jnp.dtype("float32")),
         atol=1e-5,
     )
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("stored", ["float32", "bfloat16"])
+@pytest.mark.parametrize("num_in", [400, 401])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1), (1, 2), (3, 1)])
+def test_each_vector_alone_is_the_product(transposed, stored, num_in, shape):
+    """On a CPU; kernels of 2^19 bytes and more in two halves, where there are such."""
+    x = jnp.asarray(RNG.normal(size=(*shape, num_in)), jnp.float32)
+    kernel = jnp.asarray(RNG.normal(size=(num_in, 352)), stored)
+    way = dict(dtype=jnp.dtype("float32"), transposed=transposed)
+    laid = kernel.T if transposed else kernel
+    expected = np.asarray(x, np.float64) @ np.asarray(kernel, np.float64)
+    for platform in ("any", "cpu"):
+        ours = matmul(x, laid, decodes_on=platform, **way)
+        assert ours.shape == (*shape, 352)
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=2e-3)

@@ -144,23 +144,27 @@ def test_a_row_without_audio_may_sit_beside_one_with(omni):
     np.testing.assert_allclose(together[0], omni.logits(text[None])[0], atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "gpu"])
-def test_the_layout_for_serving_changes_no_value(omni, platform):
+@pytest.mark.parametrize(
+    ("platform", "batch_size", "kernels_for"),
+    [("cpu", 1, "cpu"), ("cpu", 8, "any"), ("gpu", 8, "gpu"), ("tpu", 1, "any")],
+)
+def test_the_layout_for_serving_changes_no_value(omni, platform, batch_size, kernels_for):
     tokens, mel = prompt(90)[None], speech(90)[None]
-    serving = omni.for_serving(platform)
+    serving = omni.for_serving(platform, batch_size)
     assert not serving.compute.scan_layers and serving.compute.fuse_projections
-    assert serving.compute.kernels_out_in == (platform == "gpu")
+    assert serving.compute.kernels_for == kernels_for
     np.testing.assert_allclose(omni.logits(tokens, mel), serving.logits(tokens, mel), atol=5e-6)
     shapes = meta.unbox(abstract_params(omni.config, serving.compute))
     check_same_tree({"thinker": shapes["thinker"]}, serving.params, "for_serving")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_sums_along_rows_are_the_product(omni, count):
-    """What a GPU does with one or two vectors, and with more."""
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_few_vectors_are_multiplied_as_many_are(omni, platform, count):
+    """What a CPU and a GPU do with one or two vectors, and with more."""
     tokens = RNG.integers(0, 40, (1, count))
-    expected = omni.for_serving("cpu").logits(tokens)
-    np.testing.assert_allclose(omni.for_serving("gpu").logits(tokens), expected, atol=5e-6)
+    served = omni.for_serving(platform).logits(tokens)
+    np.testing.assert_allclose(served, omni.logits(tokens), atol=5e-6)
 
 
 def test_unstacked_layers_stack_again(omni):
