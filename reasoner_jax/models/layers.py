@@ -62,22 +62,27 @@ FEW_VECTORS = 2
 """Those of a decoding step of one row; of more on a GPU, nothing was measured."""
 
 
+_PARTS = 4
+"""On two cores as good as two; more cores than four XLA gives no such product below sixteen."""
+
+
 def _each_alone(
     x: Float[Array, "... I"], kernel: Array, dtype: jnp.dtype, transposed: bool
 ) -> Float[Array, "... O"]:
     """The products of one or two vectors for a CPU, see benchmarks/results/streaming_cpu.md.
 
     XLA lays a kernel anew to multiply two vectors with it; the second of two products finds most of
-    it in a cache. And it leaves a kernel below 2 MB to one core, but two halves of one to two.
+    it in a cache. And it leaves a kernel below 2 MB to one core, and cuts a larger one's rows among
+    them; here each core reads whole rows.
     """
-    halves = not transposed and kernel.dtype == dtype and len(kernel) % 2 == 0
-    halves &= 2**19 <= kernel.nbytes < 2**21
+    cut = not transposed and kernel.dtype == dtype and len(kernel) % _PARTS == 0
+    cut &= 2**19 <= kernel.nbytes < 2**24
 
     def product(vector: Float[Array, " I"]) -> Float[Array, " O"]:
-        if not halves:
+        if not cut:
             return matmul(vector, kernel, dtype, transposed=transposed)
-        parts = kernel.reshape(2, -1, kernel.shape[1])
-        return jnp.einsum("pi,pio->po", vector.astype(dtype).reshape(2, -1), parts).sum(0)
+        parts = kernel.reshape(_PARTS, -1, kernel.shape[1])
+        return jnp.einsum("pi,pio->po", vector.astype(dtype).reshape(_PARTS, -1), parts).sum(0)
 
     products = [product(vector) for vector in x.reshape(-1, x.shape[-1])]
     return jnp.stack(products).reshape(*x.shape[:-1], -1)

@@ -73,7 +73,7 @@ def test_a_transposed_kernel_is_read_as_it_lies(stored):
 @pytest.mark.parametrize("num_in", [400, 401])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 1), (1, 2), (3, 1)])
 def test_each_vector_alone_is_the_product(transposed, stored, num_in, shape):
-    """On a CPU; kernels of 2^19 bytes and more in two halves, where there are such."""
+    """On a CPU; kernels of 2^19 bytes and more in four parts, where they can be cut."""
     x = jnp.asarray(RNG.normal(size=(*shape, num_in)), jnp.float32)
     kernel = jnp.asarray(RNG.normal(size=(num_in, 352)), stored)
     way = dict(dtype=jnp.dtype("float32"), transposed=transposed)
