@@ -6,7 +6,7 @@
 The peer is the same network asked one question at a time. A network with random weights seldom
 ends, so its replies all have --max_tokens tokens, which is the harder case; its questions are
 noise of 2 to 4 seconds. On a CPU every core is a device. Compiling is not counted: each setting
-runs once before the clock starts.
+runs four times, and the fastest counts, since devices share questions out anew each time.
 """
 
 import argparse
@@ -58,17 +58,17 @@ def main() -> None:
 def rate(
     omni: Omni, items: Sequence[SpokenQuestion], batch_size: int, num_devices: int, max_tokens: int
 ) -> float:
-    """Replies a second of a second run, when everything is compiled."""
+    """Replies a second when everything is compiled."""
     workers = Workers(
         {"": replicas.engines(omni, batch_size, jax.local_devices()[:num_devices])}, batch_size
     )
     conditions = [spoken("in_speaking", max_tokens=max_tokens)]
-    seconds = 0.0
-    for _ in range(2):
+    seconds = []
+    for _ in range(4):
         start = time.perf_counter()
         answer_items(conditions, items, judge_number, workers)
-        seconds = time.perf_counter() - start
-    return len(items) / seconds
+        seconds.append(time.perf_counter() - start)
+    return len(items) / min(seconds)
 
 
 def tiny() -> Omni:
