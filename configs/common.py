@@ -25,7 +25,7 @@ TALKER = "talker/.*"
 TEMPO = (0.85, 1.15)
 """Of questions heard by an encoder that learns from few recordings."""
 
-LEAD_IN_S = 0.4
+LEAD_IN_S = 0.7
 """Of silence before them, at most, once it can hear: people draw breath before they ask."""
 
 
